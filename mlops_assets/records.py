@@ -1,0 +1,289 @@
+"""The nouns that travel between assets: small, frozen, and carrying the SHA-256 of what they name.
+
+Bytes stay in the stores; a record says which bytes, by digest, and what they came from. Times are UTC.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Task = Literal["binary", "regression"]
+Params = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a stored table; `dtype` is the Arrow name (`float64`, `string`, `timestamp[us, tz=UTC]` …)."""
+
+    name: str
+    dtype: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableVersion:
+    """One version of a stored table, or of the partitions of it that one write replaced.
+
+    `sha256` digests the content written (Arrow IPC in the declared schema), never the file bytes.
+    `partitions` maps each partition written to its own digest; empty for an unpartitioned table.
+    """
+
+    table: str
+    version: int
+    sha256: str
+    rows: int
+    columns: tuple[Column, ...] = ()
+    partitions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A span of decision times, closed at the start and open at the end, and the labelled rows found in it."""
+
+    start: datetime
+    end: datetime
+    rows: int
+    label_mean: float
+
+
+# --- features -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A typed name: a request field, a key or a stored feature.
+
+    `dtype` is one of `float64`, `int64`, `string`, `timestamp`. Only `float64` and `string` may be null.
+    """
+
+    name: str
+    dtype: Literal["float64", "int64", "string", "timestamp"]
+    nullable: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureView:
+    """Stored features of one entity: the keys that find a row, how long it is good for, when it is known.
+
+    A row answers a decision at time t when `known_at <= t` and `t - ttl_s <= event_time <= t`, both ends included.
+    """
+
+    name: str
+    keys: tuple[Field, ...]
+    features: tuple[Field, ...]
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorFeature:
+    """One slot of the feature vector. `levels` is None for a number, else the category levels in code order."""
+
+    name: str
+    origin: Literal["request", "stored", "on_demand"]
+    levels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureVectorSpec:
+    """Everything that fixes a model's input vector: names, order, types, levels, views and the code's digest."""
+
+    request: tuple[Field, ...]
+    views: tuple[FeatureView, ...]
+    features: tuple[VectorFeature, ...]
+    code_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """Labelled rows with features as known at their decision times, frozen at a cut-off.
+
+    `table` and `version` find the rows; `sha256` digests them. `sources` are the versions they were joined from.
+    """
+
+    model: str
+    table: str
+    version: int
+    sha256: str
+    rows: int
+    cut_off: datetime
+    train: Window
+    holdout: Window
+    spec: FeatureVectorSpec
+    sources: tuple[TableVersion, ...]
+
+
+# --- models and their judgement -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """A fitted model at rest. `sha256` is the digest of its whole bundle; `version` counts up per model."""
+
+    model: str
+    version: int
+    sha256: str
+    task: Task
+    training_set_sha256: str
+    params: Params
+    cut_off: datetime
+    reproducibility: dict[str, str]
+    mlflow_run_id: str | None = None
+    mlflow_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A measured number with its 95 % interval (None where none is known) over `n` rows."""
+
+    name: str
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A paired comparison on the same rows: `difference` = challenger minus other, in favour when positive."""
+
+    other: Literal["champion", "baseline"]
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceResult:
+    """One metric on one slice of the held-out rows; `small` marks too few rows to say much."""
+
+    column: str
+    level: str
+    metric: Metric
+    small: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReport:
+    """A challenger judged on held-out time, beside the champion and the simple baseline.
+
+    `reasons` says in words, one sentence each, why the verdict is what it is.
+    """
+
+    model: str
+    sha256: str
+    challenger: ModelVersion
+    champion_sha256: str | None
+    window: Window
+    challenger_metrics: tuple[Metric, ...]
+    champion_metrics: tuple[Metric, ...]
+    baseline_metrics: tuple[Metric, ...]
+    comparisons: tuple[Comparison, ...]
+    slices: tuple[SliceResult, ...]
+    policy_sha256: str
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dossier:
+    """The evidence for one model version; `path` is the folder, `sha256` digests its files."""
+
+    model: str
+    sha256: str
+    model_version: ModelVersion
+    evaluation_sha256: str
+    path: str
+    risk_tier: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Leave to deploy exactly one bundle digest, by rule or by a person."""
+
+    model: str
+    sha256: str
+    model_version: ModelVersion
+    dossier_sha256: str
+    granted: bool
+    by: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What answers requests for a model now. `generation` counts every change of what is live."""
+
+    model: str
+    sha256: str
+    version: int
+    bundle_sha256: str
+    previous_bundle_sha256: str | None
+    url: str
+    generation: int
+    live_at: datetime
+
+
+# --- watching -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDrift:
+    """How far one feature, or the score, has moved from the training profile; one value per metric."""
+
+    column: str
+    n: int
+    values: dict[str, float]
+    drifted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """A window of predictions against the training profile. `sha256` digests the findings."""
+
+    model: str
+    sha256: str
+    bundle_sha256: str
+    start: datetime
+    end: datetime
+    rows: int
+    columns: tuple[ColumnDrift, ...]
+    score: ColumnDrift | None
+    sufficient: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceReport:
+    """Realised performance of a window once labels are in, beside what the evaluation promised.
+
+    `coverage` is the share of the window's predictions whose label is known.
+    """
+
+    model: str
+    sha256: str
+    bundle_sha256: str
+    start: datetime
+    end: datetime
+    rows: int
+    coverage: float
+    metrics: tuple[Metric, ...]
+    expected: Metric | None
+    degraded: bool
+    sufficient: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainingDecision:
+    """Why a model was, or was not, asked to retrain. `answers` is the digest of the evidence it answers, once."""
+
+    model: str
+    retrain: bool
+    trigger: str
+    reason: str
+    answers: str
+    decided_at: datetime
