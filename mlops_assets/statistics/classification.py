@@ -1,0 +1,261 @@
+"""How well scores rank and forecast a yes-or-no outcome, with DeLong's variance for the AUC."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_assets.statistics.inputs import (
+    Array,
+    Clusters,
+    Mask,
+    StatisticsInputError,
+    finite,
+    labels,
+    probabilities,
+    same_length,
+    two_of_each,
+)
+from mlops_assets.statistics.intervals import Difference, Interval, wald
+
+SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # a forecast of 0 or 1 counts as this far from certain
+
+
+class ReliabilityBin(NamedTuple):
+    """Rows whose forecasts lie together: how many, what was forecast and what came true, on average."""
+
+    rows: int
+    mean_score: float
+    rate: float
+
+
+class TopScores(NamedTuple):
+    """The rows that fit a capacity, best scores first: how many, and how many of them are expected to be hits."""
+
+    rows: int
+    hits: float
+    positives: int
+
+
+def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
+    """Give the chance that a positive row scores above a negative one; a tie counts half.
+
+    Raises:
+        StatisticsInputError: A class is missing, or a sample is empty, holds NaN or has another length.
+
+    Source: Hanley and McNeil, Radiology 143 (1982) 29.
+
+    >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    positive, values = _ranked(y, score)
+    positives = int(np.count_nonzero(positive))
+    negatives = positive.size - positives
+    if not positives or not negatives:
+        raise StatisticsInputError(
+            f"All {positive.size} rows have the same label, so there is no pair to rank and no AUC. "
+            "Widen the window until both classes are in it.",
+            positives=positives,
+            negatives=negatives,
+        )
+    ranks = _midranks(values)
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auc_interval(
+    y: npt.ArrayLike, score: npt.ArrayLike, *, confidence: float = 0.95, clusters: Clusters = None
+) -> Interval:
+    """Give DeLong's interval of the AUC, cut at 0 and 1; with `clusters`, Obuchowski's for rows that hang together.
+
+    A perfect ranking has no variance, so its interval has no width: read it with the number of rows beside it.
+
+    Raises:
+        StatisticsInputError: A class has fewer than two rows, or a sample is empty, holds NaN or has another length.
+
+    Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837; the fast algorithm by Sun and Xu, IEEE Signal
+    Processing Letters 21 (2014) 1389; clusters by Obuchowski, Biometrics 53 (1997) 567.
+    """
+    positive, values = _ranked(y, score)
+    area, gained, lost = _placements(positive, values)
+    found = _delong(positive, area, gained, lost, confidence=confidence, clusters=clusters)
+    return Interval(max(0.0, found.low), min(1.0, found.high))
+
+
+def delong_paired(
+    y: npt.ArrayLike,
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    *,
+    confidence: float = 0.95,
+    clusters: Clusters = None,
+) -> Difference:
+    """Test whether scores `a` and `b` rank the same rows equally well; the difference is AUC of `a` minus that of `b`.
+
+    Raises:
+        StatisticsInputError: A class has fewer than two rows, or a sample is empty, holds NaN or has another length.
+
+    Sources: as for `auc_interval`.
+
+    >>> y, a, b = [0, 0, 0, 1, 1, 1], [1, 2, 4, 3, 5, 6], [1, 5, 3, 2, 4, 6]
+    >>> found = delong_paired(y, a, b)
+    >>> round(found.value, 4), round(found.p_value, 4)
+    (0.2222, 0.3711)
+    """
+    positive, left = _ranked(y, a)
+    _, right = _ranked(y, b)
+    area_a, gained_a, lost_a = _placements(positive, left)
+    area_b, gained_b, lost_b = _placements(positive, right)
+    return _delong(
+        positive, area_a - area_b, gained_a - gained_b, lost_a - lost_b, confidence=confidence, clusters=clusters
+    )
+
+
+def log_losses(y: npt.ArrayLike, p: npt.ArrayLike) -> Array:
+    """Give, per row, minus the logarithm of the probability that was given to what happened.
+
+    Forecasts of exactly 0 or 1 count as one machine epsilon short of certain, so that one row cannot make it infinite.
+    """
+    happened, forecast = labels(y), probabilities(p)
+    same_length(y=happened, score=forecast)
+    forecast = np.clip(forecast, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return -np.log(np.where(happened, forecast, 1 - forecast))
+
+
+def log_loss(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """Give the mean logarithmic loss; 0 is perfect, lower is better.
+
+    Source: Good, Journal of the Royal Statistical Society B 14 (1952) 107.
+
+    >>> round(log_loss([1, 0], [0.8, 0.4]), 4)
+    0.367
+    """
+    return float(log_losses(y, p).mean())
+
+
+def brier_losses(y: npt.ArrayLike, p: npt.ArrayLike) -> Array:
+    """Give, per row, the squared distance of the forecast from what happened."""
+    happened, forecast = labels(y), probabilities(p)
+    same_length(y=happened, score=forecast)
+    return (forecast - happened) ** 2
+
+
+def brier(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """Give the mean squared error of probabilities; 0 is perfect, lower is better.
+
+    Source: Brier, Monthly Weather Review 78 (1950) 1.
+
+    >>> round(brier([1, 0], [0.8, 0.4]), 4)
+    0.1
+    """
+    return float(brier_losses(y, p).mean())
+
+
+def reliability(y: npt.ArrayLike, p: npt.ArrayLike, *, bins: int = 10) -> tuple[ReliabilityBin, ...]:
+    """Give what was forecast beside what came true in `bins` equal steps of probability; empty steps are left out.
+
+    A forecast on an edge belongs to the step above it, and 1 to the last.
+    """
+    happened, forecast = labels(y), probabilities(p)
+    same_length(y=happened, score=forecast)
+    if bins < 1:
+        raise StatisticsInputError(f"{bins} bins hold nothing. Use 10, or at least 1.", bins=bins)
+    step = np.minimum((forecast * bins).astype(np.intp), bins - 1)
+    rows = np.bincount(step, minlength=bins)
+    scored = np.bincount(step, weights=forecast, minlength=bins)
+    hits = np.bincount(step, weights=happened, minlength=bins)
+    return tuple(
+        ReliabilityBin(int(rows[bin]), float(scored[bin] / rows[bin]), float(hits[bin] / rows[bin]))
+        for bin in np.flatnonzero(rows)
+    )
+
+
+def ece(y: npt.ArrayLike, p: npt.ArrayLike, *, bins: int = 10) -> float:
+    """Give the expected calibration error: how far forecasts lie from what came true, averaged over rows.
+
+    It grows with noise when rows are few, so compare it only between samples of like size.
+
+    Source: Naeini, Cooper and Hauskrecht, AAAI (2015) 2901.
+
+    >>> round(ece([0, 1, 1, 1], [0.2, 0.2, 0.9, 0.9]), 4)
+    0.2
+    """
+    found = reliability(y, p, bins=bins)
+    return sum(bin.rows * abs(bin.mean_score - bin.rate) for bin in found) / sum(bin.rows for bin in found)
+
+
+def top_scores(y: npt.ArrayLike, score: npt.ArrayLike, *, share: float) -> TopScores:
+    """Count the rows that fit into `share` of all (rounded down, at least one), and the hits to expect among them.
+
+    Where equal scores straddle the limit, their hits count in proportion, as if the rows were drawn at random, so the
+    answer does not depend on the order of rows, and a constant score gets the base rate.
+
+    >>> top_scores([1, 0, 1, 0], [0.9, 0.5, 0.5, 0.1], share=0.5)
+    TopScores(rows=2, hits=1.5, positives=2)
+    """
+    positive, values = _ranked(y, score)
+    if not 0 < share <= 1:
+        raise StatisticsInputError(f"A share of {share} is none; it must lie above 0 and at most at 1.", share=share)
+    rows = max(1, int(share * values.size + 1e-9))  # 0.29 * 100 is a hair below 29
+    limit = np.partition(values, values.size - rows)[values.size - rows]
+    above, level = values > limit, values == limit
+    room = rows - np.count_nonzero(above)
+    hits = np.count_nonzero(positive & above) + room * np.count_nonzero(positive & level) / np.count_nonzero(level)
+    return TopScores(rows, float(hits), int(np.count_nonzero(positive)))
+
+
+def precision_at(y: npt.ArrayLike, score: npt.ArrayLike, *, share: float) -> float:
+    """Give the share of hits among the `share` of rows with the highest scores.
+
+    >>> precision_at([1, 0, 1, 0], [0.9, 0.8, 0.5, 0.1], share=0.5)
+    0.5
+    """
+    top = top_scores(y, score, share=share)
+    return top.hits / top.rows
+
+
+def recall_at(y: npt.ArrayLike, score: npt.ArrayLike, *, share: float) -> float:
+    """Give the share of all hits that are found among the `share` of rows with the highest scores.
+
+    Raises:
+        StatisticsInputError: There is no hit to find.
+    """
+    top = top_scores(y, score, share=share)
+    if not top.positives:
+        raise StatisticsInputError(
+            "No row is positive, so there is nothing to find and no recall. Widen the window.", positives=0
+        )
+    return top.hits / top.positives
+
+
+def _ranked(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[Mask, Array]:
+    """Give labels and scores that belong together."""
+    positive, values = labels(y), finite(score, name="score")
+    same_length(y=positive, score=values)
+    return positive, values
+
+
+def _midranks(values: Array) -> Array:
+    """Give the rank of each value, counted from 1; equal values share the middle of their ranks."""
+    _, member, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Array = np.cumsum(sizes) - (sizes - 1) / 2
+    return ranks[member]
+
+
+def _placements(positive: Mask, values: Array) -> tuple[float, Array, Array]:
+    """Give the AUC, the share of negatives below each positive, and the share of positives above each negative."""
+    positives, negatives = two_of_each(positive, why="the variance of an AUC")
+    ranks = _midranks(values)
+    below = (ranks[positive] - _midranks(values[positive])) / negatives
+    above = 1 - (ranks[~positive] - _midranks(values[~positive])) / positives
+    return float(below.mean()), below, above
+
+
+def _delong(
+    positive: Mask, value: float, below: Array, above: Array, *, confidence: float, clusters: Clusters
+) -> Difference:
+    """Give `value`, an AUC or a difference of two, with the interval that its placements imply."""
+    influence = np.empty(positive.size)
+    influence[positive] = (below - below.mean()) / below.size
+    influence[~positive] = (above - above.mean()) / above.size
+    variance = float(below.var(ddof=1) / below.size + above.var(ddof=1) / above.size)
+    return wald(value, influence=influence, confidence=confidence, clusters=clusters, variance=variance)

@@ -1,0 +1,31 @@
+"""What a sample could have shown, whether or not it did."""
+
+from scipy.special import ndtri
+
+from mlops_assets.statistics.inputs import StatisticsInputError, share
+
+
+def smallest_detectable(low: float, high: float, *, confidence: float = 0.95, power: float = 0.8) -> float:
+    """Give the true difference that a test with this interval would notice with chance `power`.
+
+    Only the width of the interval counts, not where it lies, so this is no power "after the fact" of what was found.
+
+    Args:
+        low: Lower end of the interval of a difference.
+        high: Its upper end.
+        confidence: Confidence of that interval.
+        power: Wanted chance to notice; 0.8 is four times in five.
+
+    Raises:
+        StatisticsInputError: The interval ends before it begins.
+
+    Source: Hoenig and Heisey, The American Statistician 55 (2001) 19, on why only the width may count.
+
+    >>> round(smallest_detectable(-1.96, 1.96), 2)
+    2.8
+    """
+    if high < low:
+        raise StatisticsInputError(f"The interval {low} to {high} ends before it begins.", low=low, high=high)
+    z = float(ndtri((1 + share(confidence, name="confidence")) / 2))
+    error = (high - low) / (2 * z)
+    return error * (z + float(ndtri(share(power, name="power"))))

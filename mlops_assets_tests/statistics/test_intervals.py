@@ -1,0 +1,123 @@
+"""Intervals for shares, means and bootstrapped statistics."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mlops_assets.statistics import (
+    StatisticsInputError,
+    bootstrap_difference,
+    bootstrap_interval,
+    mean_difference,
+    mean_interval,
+    smallest_detectable,
+    wilson,
+)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 10), (1, 10), (8, 10), (10, 10), (123, 4567)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_wilson_equals_scipy(hits, n, confidence):
+    """SciPy's exact-count interval is the oracle, at both borders too."""
+    expected = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
+
+    assert wilson(hits, n, confidence=confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_takes_expected_hits_of_tied_rows():
+    """Half a hit lies between none and one."""
+    assert wilson(0, 10).high < wilson(0.5, 10).high < wilson(1, 10).high
+
+
+def test_mean_interval_over_clusters_is_students_over_their_means():
+    """Clusters of equal size leave a t interval over the cluster means."""
+    values = np.random.default_rng(2).normal(size=(6, 50)) + np.arange(6)[:, None]
+
+    found = mean_interval(values.ravel(), clusters=np.repeat(np.arange(6), 50))
+
+    expected = stats.t.interval(0.95, 5, values.mean(), stats.sem(values.mean(axis=1)))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_mean_difference_gives_the_p_value_of_the_z_test():
+    """With many rows the paired t test of SciPy says the same."""
+    generator = np.random.default_rng(4)
+    a, b = generator.normal(size=2000), generator.normal(0.05, 1, size=2000)
+
+    assert mean_difference(a, b).p_value == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=5e-3)
+
+
+def test_bootstrap_of_a_mean_comes_near_the_formula():
+    """Where a formula exists, the bootstrap lands on it within a tenth of the width."""
+    sample = np.random.default_rng(5).normal(size=400)
+
+    found = bootstrap_interval(lambda rows: float(sample[rows].mean()), 400, seed=1)
+
+    assert found == pytest.approx(mean_interval(sample), abs=0.02)
+
+
+def test_bootstrap_over_clusters_draws_whole_clusters():
+    """Copied rows named as one cluster do not make the interval narrower."""
+    sample = np.random.default_rng(6).normal(size=100)
+    copied, origin = np.repeat(sample, 8), np.repeat(np.arange(100), 8)
+
+    once = bootstrap_interval(lambda rows: float(sample[rows].mean()), 100, seed=1)
+    naive = bootstrap_interval(lambda rows: float(copied[rows].mean()), 800, seed=1)
+    whole = bootstrap_interval(lambda rows: float(copied[rows].mean()), 800, seed=1, clusters=origin)
+
+    assert whole == pytest.approx(once, abs=1e-9)
+    assert naive.high - naive.low < 0.5 * (whole.high - whole.low)
+
+
+def test_the_same_seed_gives_the_same_bootstrap():
+    """A report can be re-derived to the last bit; another seed moves it a little."""
+    sample = np.random.default_rng(7).normal(size=50)
+
+    def drawn(seed):
+        return bootstrap_difference(lambda rows: float(sample[rows].mean()), 50, seed=seed)
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_bootstrap_of_no_difference_has_p_of_one():
+    """Identical models on every draw leave nothing to find."""
+    assert bootstrap_difference(lambda rows: 0.0, 20, seed=1) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_bootstrap_never_claims_certainty():
+    """A difference on every draw gives the smallest p that the draws can show, not 0."""
+    found = bootstrap_difference(lambda rows: 1.0, 20, seed=1, resamples=999)
+
+    assert found.p_value == pytest.approx(2 / 1000)
+
+
+def test_smallest_detectable_is_noticed_four_times_in_five():
+    """Drawing estimates around that difference crosses the critical value in 80 % of cases."""
+    error = 0.3
+    effect = smallest_detectable(-1.959964 * error, 1.959964 * error)
+
+    drawn = np.random.default_rng(8).normal(effect, error, 20_000)
+
+    assert np.mean(np.abs(drawn / error) > 1.959964) == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("measure", "why"),
+    [
+        (lambda: wilson(3, 2), "no share"),
+        (lambda: wilson(0, 0), "no share"),
+        (lambda: wilson(1, 2, confidence=95), "between 0 and 1"),
+        (lambda: mean_interval([1.0]), "one row only"),
+        (lambda: mean_interval([1.0, 2.0], clusters=np.zeros(2)), "one cluster only"),
+        (lambda: mean_interval([1.0, 2.0], clusters=np.zeros(3)), "lengths differ"),
+        (lambda: mean_difference([1.0, np.inf], [1.0, 2.0]), "NaN or infinity"),
+        (lambda: bootstrap_interval(lambda rows: 0.0, 10, seed=1, resamples=10), "10 resamples"),
+        (lambda: bootstrap_interval(lambda rows: 0.0, 1, seed=1), "one row or cluster"),
+        (lambda: smallest_detectable(1, 0), "ends before"),
+    ],
+)
+def test_a_sample_without_an_interval_is_refused_with_the_reason(measure, why):
+    """No interval is invented."""
+    with pytest.raises(StatisticsInputError, match=why):
+        measure()
