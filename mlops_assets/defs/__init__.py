@@ -1,0 +1,1 @@
+"""What we run: one folder per model, and one for the raw tables that models share."""
