@@ -5,7 +5,7 @@ Bytes stay in the stores; a record says which bytes, by digest, and what they ca
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Task = Literal["binary", "regression"]
 Params = dict[str, str | int | float | bool]
@@ -287,3 +287,36 @@ class RetrainingDecision:
     reason: str
     answers: str
     decided_at: datetime
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One thing that happened, as the audit log keeps it; `sha256` covers all the rest and the entry before it.
+
+    `subject` says what it happened to (`model`, `version`, `bundle_sha256` …), `data` what is worth knowing about it.
+    """
+
+    seq: int
+    previous_sha256: str
+    sha256: str
+    event: str
+    actor: str
+    subject: dict[str, Any]
+    data: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDecision:
+    """What a person decided about exactly one bundle and the one dossier that describes it."""
+
+    model: str
+    bundle_sha256: str
+    dossier_sha256: str
+    approve: bool
+    by: str
+    reason: str
+    at: datetime
