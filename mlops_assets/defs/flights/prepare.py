@@ -22,6 +22,7 @@ HOME = "America/New_York"  # all three origins; scheduled departures are its wal
 CARIBBEAN = "America/Puerto_Rico"  # BQN, PSE, SJU and STT are missing from the airports table; none keeps summer time
 DIVERSION_KNOWN_AFTER = timedelta(hours=3)
 FORECAST_LEAD = timedelta(hours=48)
+ROW_GROUP = 32_768  # about a month of flights: reading one day touches one group or two
 FLIGHT_COLUMNS = [
     *("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"),
     *("carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "cancelled", "diverted"),
@@ -117,7 +118,13 @@ def write_parquet(table: pl.DataFrame, path: Path) -> None:
         encodings["flight_id"] = "DELTA_BYTE_ARRAY"  # neighbours share their first letters
     dictionaries = [name for name in rows.column_names if name not in encodings]
     pq.write_table(
-        rows, path, compression="zstd", compression_level=19, use_dictionary=dictionaries, column_encoding=encodings
+        rows,
+        path,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=dictionaries,
+        column_encoding=encodings,
+        row_group_size=ROW_GROUP,
     )
 
 
