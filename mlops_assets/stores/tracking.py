@@ -1,0 +1,257 @@
+"""Runs, curves and named versions in MLflow, for people to look at; the audit log, not MLflow, is the evidence.
+
+MLflow takes more than a second to import, so it is imported where it is first needed.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mlops_assets.digests import sha256_bytes, sha256_parts
+from mlops_assets.errors import StoreError, examples
+from mlops_assets.records import TableVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities.model_registry import ModelVersion as RegisteredModelVersion
+
+BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
+BUNDLE_TAG: Final = "mlops.bundle_sha256"
+MOST_METRICS: Final = 1000  # in one request, by MLflow's interface; params and tags: 100
+MOST_PARAMS: Final = 100
+DIGEST_LENGTH: Final = 36  # what MLflow's tables hold of a data set's digest; the whole one goes into a tag
+
+Alias = Literal["champion", "challenger"]
+
+
+class Tracking:
+    """MLflow at `uri`: a database (`sqlite:////folder/mlflow.sqlite`, `postgresql://…`) or a server (`http://…`).
+
+    Args:
+        uri: Where runs and registered versions rest. A SQLite file is made on first use.
+        artifact_root: Where files rest when `uri` is a database; a server decides for itself.
+        ui_url: Address of MLflow's pages, for links; without it there are none.
+    """
+
+    def __init__(self, uri: str, artifact_root: str | Path, ui_url: str | None = None) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it when it is imported
+        self.uri = uri.replace("postgresql://", "postgresql+psycopg2://", 1)
+        self._artifact_root = Path(artifact_root).absolute()
+        self._ui_url = ui_url.rstrip("/") if ui_url else None
+        self._known_client: MlflowClient | None = None
+
+    def log_training(
+        self,
+        model: str,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        curves: Mapping[str, Sequence[float]],
+        tags: Mapping[str, str],
+        datasets: Iterable[TableVersion],
+        artifacts: Mapping[str, bytes],
+    ) -> tuple[str, str | None]:
+        """Log one training as a finished run and register its bundle; give the run's id and the address of its page.
+
+        Args:
+            model: Names the experiment and the registered model.
+            params: Resolved parameters.
+            metrics: Numbers of the whole run.
+            curves: Numbers per iteration, the first at step 0; under other names than `metrics`.
+            tags: What leads from MLflow back to us, such as the Dagster run.
+            datasets: The table versions that were read; they become the run's inputs, with their digests.
+            artifacts: The parts of the model's bundle by name, as the bundle store keeps them.
+
+        Raises:
+            StoreError: MLflow could not be reached or refused; the run is left marked as failed.
+        """
+        if both := sorted(metrics.keys() & curves.keys()):
+            raise StoreError(
+                f"{examples(both)}: logged both as one number and as a curve, MLflow would mix them. Rename the curve.",
+                names=both,
+            )
+        bundle_sha256 = sha256_parts({name: sha256_bytes(part) for name, part in artifacts.items()})
+        tags = {**tags, BUNDLE_TAG: bundle_sha256}
+        with self._refusals():
+            client = self._client()
+            run = client.create_run(self._experiment(client, model), tags=tags, run_name=f"{model} {bundle_sha256[:8]}")
+            try:
+                _log_numbers(client, run, params, metrics, curves)
+                client.log_inputs(run.info.run_id, [_input(version) for version in datasets])
+                _log_files(client, run, artifacts)
+                _register(client, run, model, tags)
+            except BaseException:
+                client.set_terminated(run.info.run_id, status="FAILED")
+                raise
+            client.set_terminated(run.info.run_id, status="FINISHED")
+        return run.info.run_id, self._url(run)
+
+    def set_alias(self, model: str, run_id: str, version_sha: str, alias: Alias) -> None:
+        """Let `alias` name the version the run registered; a champion is no challenger any more.
+
+        Raises:
+            StoreError: The run registered no version, or one of another bundle than `version_sha`.
+        """
+        with self._refusals():
+            client = self._client()
+            version = _version_of_run(client, model, run_id)
+            if version is None or version.tags.get(BUNDLE_TAG) != version_sha:
+                found = version.tags.get(BUNDLE_TAG, "no digest") if version else "no version"
+                raise StoreError(
+                    f"MLflow run {run_id} holds {found}, not the bundle {version_sha} of {model!r}. An alias on it "
+                    "would name a model nobody asked for. Train again, so that run and bundle belong together.",
+                    model=model,
+                    run_id=run_id,
+                    found=found,
+                )
+            client.set_registered_model_alias(model, alias, version.version)
+            if alias == "champion" and self.alias_of(model, "challenger") == version_sha:
+                client.delete_registered_model_alias(model, "challenger")
+
+    def alias_of(self, model: str, alias: Alias) -> str | None:
+        """Give the digest of the bundle that `alias` names; None if it names nothing yet."""
+        from mlflow.exceptions import MlflowException
+
+        with self._refusals():
+            client = self._client()
+            try:
+                version = client.get_model_version_by_alias(model, alias)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+            return str(version.tags[BUNDLE_TAG])
+
+    def _client(self) -> "MlflowClient":
+        """Open MLflow; the first to come makes its tables while others wait, for MLflow itself lets them race."""
+        if self._known_client is None:
+            from mlflow import MlflowClient
+
+            for noisy in ("mlflow.store.db.utils", "alembic"):
+                logging.getLogger(noisy).setLevel(logging.WARNING)
+            with _alone(self.uri):
+                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                client.search_experiments(max_results=1)
+            self._known_client = client
+        return self._known_client
+
+    def _experiment(self, client: "MlflowClient", model: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        served = self.uri.startswith("http")
+        if found := client.get_experiment_by_name(model):
+            return str(found.experiment_id)
+        try:
+            place = None if served else (self._artifact_root / model).as_uri()
+            return str(client.create_experiment(model, artifact_location=place))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(model)):
+                return str(found.experiment_id)  # made by another process since we looked
+            raise
+
+    def _url(self, run: "Run") -> str | None:
+        if self._ui_url is None:
+            return None
+        return f"{self._ui_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise StoreError(
+                f"MLflow at {_without_password(self.uri)} refused: {error}. Runs are looked up there, so no training is "
+                "called done without its entry. Start the server or free the database and its disk, then try again.",
+                uri=_without_password(self.uri),
+            ) from error
+
+
+def _log_numbers(
+    client: "MlflowClient",
+    run: "Run",
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    curves: Mapping[str, Sequence[float]],
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    at = run.info.start_time
+    numbers = [Metric(name, float(value), at, 0) for name, value in metrics.items()]
+    for name, values in curves.items():
+        numbers += [Metric(name, float(value), at, step) for step, value in enumerate(values)]
+    choices = [Param(name, str(value)) for name, value in params.items()]
+    for start in range(0, len(numbers), MOST_METRICS):
+        client.log_batch(run.info.run_id, metrics=numbers[start : start + MOST_METRICS])
+    for start in range(0, len(choices), MOST_PARAMS):
+        client.log_batch(run.info.run_id, params=choices[start : start + MOST_PARAMS])
+
+
+def _input(version: TableVersion) -> "DatasetInput":
+    """Say which table version was read, in MLflow's words for a data set."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    columns = [{"name": column.name, "type": column.dtype} for column in version.columns]
+    return DatasetInput(
+        Dataset(
+            name=version.table,
+            digest=version.sha256[:DIGEST_LENGTH],
+            source_type="delta",
+            source=json.dumps({"table": version.table, "version": version.version}),
+            schema=json.dumps({"columns": columns}) if columns else None,
+            profile=json.dumps({"rows": version.rows}),
+        ),
+        [InputTag("mlops.sha256", version.sha256), InputTag("mlops.version", str(version.version))],
+    )
+
+
+def _log_files(client: "MlflowClient", run: "Run", artifacts: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
+        for name, part in artifacts.items():
+            file = Path(folder, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(part)
+        client.log_artifacts(run.info.run_id, folder, BUNDLE_FOLDER)
+
+
+def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str, str]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"{run.info.artifact_uri}/{BUNDLE_FOLDER}"
+    client.create_model_version(model, source=source, run_id=run.info.run_id, tags=dict(tags))
+
+
+def _version_of_run(client: "MlflowClient", model: str, run_id: str) -> "RegisteredModelVersion | None":
+    found = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
+    return found[0] if found else None
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one process of this machine in at a time, when `uri` is a SQLite file; its folder is made if need be."""
+    file = uri.removeprefix("sqlite:///")
+    if file == uri:
+        yield
+        return
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _without_password(uri: str) -> str:
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -1,0 +1,189 @@
+"""Tracking in a real MLflow on a SQLite file."""
+
+import multiprocessing
+import subprocess
+import sys
+
+import pytest
+
+from mlops_assets.digests import sha256_bytes, sha256_parts
+from mlops_assets.errors import StoreError
+from mlops_assets.records import Column, TableVersion
+from mlops_assets.stores.tracking import Tracking
+
+pytestmark = pytest.mark.slow
+
+PARTS = {"model.txt": b"tree", "features.py": b"FEATURES = ()"}
+DIGEST = sha256_parts({name: sha256_bytes(part) for name, part in PARTS.items()})
+FLIGHTS = TableVersion(
+    table="validated/flights", version=7, sha256="f" * 64, rows=842, columns=(Column(name="carrier", dtype="string"),)
+)
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory) -> Tracking:
+    """MLflow in an empty folder; making its tables takes seconds, so the tests of this file share it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    return Tracking(f"sqlite:///{folder}/deep/mlflow.sqlite", folder / "artifacts", ui_url="http://127.0.0.1:5000/")
+
+
+def train(tracking: Tracking, model: str = "flight_delay", **changes) -> tuple[str, str | None]:
+    """Log a training."""
+    facts = {
+        "params": {"num_leaves": 31, "deterministic": True},
+        "metrics": {"auc": 0.71},
+        "curves": {"valid auc": [0.6, 0.65, 0.7]},
+        "tags": {"dagster.run_id": "r-1"},
+        "datasets": [FLIGHTS],
+        "artifacts": PARTS,
+    }
+    return tracking.log_training(model, **facts | changes)
+
+
+def test_a_training_is_found_in_mlflow_with_all_it_was_made_of(tracking):
+    """Numbers, curves, inputs with their digests, the way back to Dagster, and the files, byte for byte."""
+    run_id, _ = train(tracking)
+
+    client = tracking._client()
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"num_leaves": "31", "deterministic": "True"}
+    assert run.data.metrics["auc"] == 0.71
+    assert [(m.step, m.value) for m in client.get_metric_history(run_id, "valid auc")] == [
+        (0, 0.6),
+        (1, 0.65),
+        (2, 0.7),
+    ]
+    assert run.data.tags["dagster.run_id"] == "r-1"
+    [read] = run.inputs.dataset_inputs
+    assert (read.dataset.name, read.dataset.digest) == ("validated/flights", "f" * 36)
+    assert {tag.key: tag.value for tag in read.tags} == {"mlops.sha256": "f" * 64, "mlops.version": "7"}
+    for name, part in PARTS.items():
+        with open(client.download_artifacts(run_id, f"bundle/{name}"), "rb") as file:
+            assert file.read() == part
+
+
+def test_the_address_leads_to_the_run(tracking):
+    """A link in Dagster opens the run's page."""
+    run_id, url = train(tracking)
+
+    assert url is not None
+    assert url.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert url.endswith(f"/runs/{run_id}")
+
+
+def test_without_pages_there_is_no_address(tracking):
+    """No link is better than a dead one."""
+    blind = Tracking(tracking.uri, tracking._artifact_root)
+
+    assert train(blind)[1] is None
+
+
+def test_the_registered_version_points_at_the_runs_files(tracking):
+    """Whoever finds a version in the registry finds its files and its digest."""
+    run_id, _ = train(tracking, "registered")
+
+    [version] = tracking._client().search_model_versions("name = 'registered'")
+    assert version.run_id == run_id
+    assert version.source == f"{tracking._client().get_run(run_id).info.artifact_uri}/bundle"
+    assert version.tags["mlops.bundle_sha256"] == DIGEST
+
+
+def test_an_alias_moves_and_a_champion_is_no_challenger_any_more(tracking):
+    """One model is the champion, and what became champion stops being the challenger."""
+    parts = {"model.txt": b"second"}
+    second_digest = sha256_parts({"model.txt": sha256_bytes(b"second")})
+    first, _ = train(tracking, "moving")
+    second, _ = train(tracking, "moving", artifacts=parts)
+    assert tracking.alias_of("moving", "champion") is None
+
+    tracking.set_alias("moving", first, DIGEST, "champion")
+    tracking.set_alias("moving", second, second_digest, "challenger")
+    between = (tracking.alias_of("moving", "champion"), tracking.alias_of("moving", "challenger"))
+    tracking.set_alias("moving", second, second_digest, "champion")
+
+    assert between == (DIGEST, second_digest)
+    assert tracking.alias_of("moving", "champion") == second_digest
+    assert tracking.alias_of("moving", "challenger") is None
+
+
+def test_an_alias_on_another_bundle_is_refused(tracking):
+    """A run and a digest that do not belong together are somebody's mistake."""
+    run_id, _ = train(tracking, "mistaken")
+
+    with pytest.raises(StoreError, match="not the bundle"):
+        tracking.set_alias("mistaken", run_id, "0" * 64, "champion")
+    with pytest.raises(StoreError, match="no version"):
+        tracking.set_alias("mistaken", "0" * 32, DIGEST, "champion")
+
+    assert tracking.alias_of("mistaken", "champion") is None
+
+
+def test_a_training_that_cannot_be_logged_leaves_a_failed_run_and_no_version(tracking):
+    """Half a run never looks like a whole one."""
+    with pytest.raises(StoreError, match="refused"):
+        train(tracking, "failing", params={"name?": 1})
+
+    client = tracking._client()
+    experiment = client.get_experiment_by_name("failing")
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert client.search_model_versions("name = 'failing'") == []
+
+
+def test_one_name_for_a_number_and_a_curve_is_refused(tracking):
+    """MLflow would show the curve's last point as the number."""
+    with pytest.raises(StoreError, match="Rename the curve"):
+        train(tracking, curves={"auc": [0.1]})
+
+
+def test_long_curves_and_many_params_are_logged_whole(tracking):
+    """What exceeds one request of MLflow's goes in several."""
+    run_id, _ = train(
+        tracking, curves={"loss": [1 / (n + 1) for n in range(2100)]}, params={f"p{n}": n for n in range(150)}
+    )
+
+    client = tracking._client()
+    assert len(client.get_metric_history(run_id, "loss")) == 2100
+    assert len(client.get_run(run_id).data.params) == 150
+
+
+def test_two_first_trainings_at_once_both_succeed(tmp_path):
+    """Two models trained for the first time by two processes do not fall over the making of MLflow's tables."""
+    processes = multiprocessing.get_context("fork")
+
+    def first_training(model: str) -> None:
+        tracking = Tracking(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "artifacts")
+        run_id, _ = train(tracking, model)
+        tracking.set_alias(model, run_id, DIGEST, "champion")
+
+    started = [processes.Process(target=first_training, args=(model,)) for model in ("flight_delay", "air_time")]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(120)
+
+    assert [process.exitcode for process in started] == [0, 0]
+
+
+def test_importing_tracking_does_not_import_mlflow():
+    """Whoever only needs a home does not wait for MLflow."""
+    code = "import sys, mlops_assets.stores.tracking; print('mlflow' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"
+
+
+def test_telemetry_is_off(tracking):
+    """Nothing is sent to anybody."""
+    code = (
+        "from mlops_assets.stores.tracking import Tracking\n"
+        f"Tracking({tracking.uri!r}, '/nowhere').alias_of('m', 'champion')\n"
+        "from mlflow.telemetry.client import get_telemetry_client\n"
+        "print(get_telemetry_client())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={})
+
+    assert done.stdout.strip() == "None"
