@@ -1,0 +1,274 @@
+"""The durable prediction log: append-only segments of checksummed frames, one folder per model and event day.
+
+    <root>/<model>/<YYYY-MM-DD>/<writer>-<sequence>.log        frame = u32 length, u32 crc32, payload (little-endian)
+
+A frame is in the kernel's hands when `append` returns, so killing the process loses nothing; a power cut can take the
+last `fsync_interval_s`. What a crash tore off at the end of a segment was never acknowledged and is dropped on reading.
+"""
+
+import errno
+import logging
+import os
+import re
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlops_assets.errors import StoreError
+
+SEGMENT_BYTES = 64 * 2**20
+OPEN_SEGMENTS = 8  # event days written at the same time; more only cost reopening
+MAX_RECORD_BYTES = 4 * 2**20  # a longer end without a whole frame is damage, not a torn record
+
+_HEADER = struct.Struct("<II")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_log = logging.getLogger(__name__)
+
+
+class StoredRow(msgspec.Struct, frozen=True, gc=False):
+    """What the online store answered for one view: the status, the row's event time, and the values used."""
+
+    status: str
+    event_time: datetime | None
+    values: dict[str, Any]
+
+
+class LoggedPrediction(msgspec.Struct, frozen=True, gc=False):
+    """One prediction as it was made. `at` is the event time of the decision, `received_at` the server's clock.
+
+    `request_id` is the caller's, so a repeated request may be logged twice: readers keep the first. `vector` is what
+    the model saw, in the order of the bundle's spec; NaN where there was no value. `decision` is None for a model
+    without a threshold.
+    """
+
+    request_id: str
+    at: datetime
+    received_at: datetime
+    model: str
+    version: int
+    bundle_sha256: str
+    generation: int
+    request: dict[str, Any]
+    stored: dict[str, StoredRow]
+    vector: list[float]
+    score: float
+    decision: bool | None
+    latency_us: int
+
+
+encode_prediction = msgspec.msgpack.Encoder().encode
+decode_prediction = msgspec.msgpack.Decoder(LoggedPrediction).decode
+
+
+class PredictionLogWriter:
+    """Appends to the log of one model; safe to share between threads, never between processes.
+
+    Each writer has segments of its own, so several endpoint processes may log the same model.
+    """
+
+    def __init__(self, root: str | Path, model: str, *, fsync_interval_s: float = 1.0) -> None:
+        """Open nothing yet; `fsync_interval_s` of 0 waits for the disk within every append."""
+        self.folder = Path(root) / model
+        self.fsync_interval_s = fsync_interval_s
+        self._writer = f"{time.time_ns() // 1_000_000:012x}{os.urandom(4).hex()}"  # sorts by when it began
+        self._sequence = 0
+        self._open: dict[str, _Segment] = {}
+        self._lock = threading.Lock()
+        self._sync_fault: OSError | None = None
+        self._closing = threading.Event()
+        self._syncer = threading.Thread(target=self._sync_often, name=f"fsync {model}", daemon=True)
+        if fsync_interval_s > 0:
+            self._syncer.start()
+
+    def append(self, day: str, *records: bytes) -> None:
+        """Write `records`, all or none, to the event day `day` (YYYY-MM-DD), before returning.
+
+        Raises:
+            StoreError: The disk is full or faulty; nothing of `records` counts as written.
+        """
+        longest = max(map(len, records), default=0)
+        if longest > MAX_RECORD_BYTES:
+            raise StoreError(f"A prediction of {longest} bytes is too long to log; {MAX_RECORD_BYTES} are allowed.")
+        frames = b"".join(_HEADER.pack(len(record), zlib.crc32(record)) + record for record in records)
+        with self._lock:
+            try:
+                if self._sync_fault is not None:
+                    raise self._sync_fault
+                segment = self._open.get(day) or self._begin(day)
+                segment.append(frames)
+                if self.fsync_interval_s <= 0:
+                    segment.sync()
+                if segment.size >= SEGMENT_BYTES:
+                    self._open.pop(day).close()
+            except OSError as error:
+                self._sync_fault = None  # told once; the next append tries the disk again
+                if broken := self._open.pop(day, None):
+                    broken.abandon()
+                raise StoreError(
+                    f"The prediction log in {self.folder / day} cannot be written: {error.strerror or error}. What is"
+                    " not logged must not be acknowledged. Free disk space there or mend the disk; writing is tried"
+                    " anew with the next prediction.",
+                    path=str(self.folder / day),
+                    errno=error.errno,
+                ) from error
+
+    def close(self) -> None:
+        """Bring everything to the disk and let the files go."""
+        self._closing.set()
+        if self._syncer.is_alive():
+            self._syncer.join()
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+
+    def _begin(self, day: str) -> "_Segment":
+        if not _DAY.fullmatch(day):
+            raise StoreError(f"{day!r} is no event day; give YYYY-MM-DD.", day=day)
+        if len(self._open) >= OPEN_SEGMENTS:
+            self._open.pop(next(iter(self._open))).close()
+        segment = self._open[day] = _Segment(self.folder / day / f"{self._writer}-{self._sequence:06d}.log")
+        self._sequence += 1
+        return segment
+
+    def _sync_often(self) -> None:
+        while not self._closing.wait(self.fsync_interval_s):
+            with self._lock:
+                dirty = [segment for segment in self._open.values() if segment.dirty]
+            for segment in dirty:
+                try:
+                    segment.sync()
+                except OSError as error:
+                    _log.exception("prediction log %s did not reach the disk", segment.path)
+                    self._sync_fault = error
+
+
+class _Segment:
+    """One open file of frames."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size, self.dirty = path, 0, False
+        self._syncing = threading.Lock()  # a file must not be closed, and its number reused, while it is being synced
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
+            _sync_folder(folder)
+
+    def append(self, frames: bytes) -> None:
+        written = os.write(self._file, frames)
+        if written != len(frames):
+            raise OSError(
+                errno.ENOSPC, os.strerror(errno.ENOSPC)
+            )  # a regular file takes less than asked for when it is full
+        self.size += written
+        self.dirty = True
+
+    def sync(self) -> None:
+        with self._syncing:
+            if self._file >= 0:
+                self.dirty = False
+                os.fdatasync(self._file)
+
+    def close(self) -> None:
+        try:
+            self.sync()
+        finally:
+            self._release()
+
+    def abandon(self) -> None:
+        """Cut off what the last append left half-written and write no more here."""
+        try:
+            os.ftruncate(self._file, self.size)
+        except OSError:
+            _log.warning("could not cut the torn end of %s; it will be dropped on reading", self.path)
+        self._release()
+
+    def _release(self) -> None:
+        with self._syncing:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_predictions(root: str | Path, model: str, day: str) -> Iterator[bytes]:
+    """Give the records of one event day, writer by writer in the order written; none if nothing was logged.
+
+    A torn end of a segment is dropped: it was never acknowledged, or is just being written.
+
+    Raises:
+        StoreError: A frame in the middle of a segment is damaged.
+    """
+    for path in _segments(root, model, day):
+        yield from _frames(path, path.read_bytes())
+
+
+def days(root: str | Path, model: str) -> tuple[str, ...]:
+    """Give the event days with any log, in order."""
+    folder = Path(root) / model
+    return tuple(sorted(path.name for path in folder.iterdir() if _DAY.fullmatch(path.name))) if folder.exists() else ()
+
+
+def stamp(root: str | Path, model: str, day: str) -> str:
+    """Give a mark that changes whenever something is appended to the day; reads no file.
+
+    Segments only grow, so their number and their sizes say it.
+    """
+    sizes = [path.stat().st_size for path in _segments(root, model, day)]
+    return f"{len(sizes)}-{sum(sizes)}"
+
+
+def _segments(root: str | Path, model: str, day: str) -> list[Path]:
+    return sorted((Path(root) / model / day).glob("*.log"))
+
+
+def _frames(path: Path, data: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(data):
+        payload = _frame(data, position)
+        if payload is None:
+            if _is_torn(data, position):
+                return
+            raise StoreError(
+                f"The prediction log {path} is damaged at byte {position}: a frame there does not match its checksum,"
+                " with more behind it. Predictions of that day are incomplete. Restore the file from a backup; if there"
+                " is none, cut it at that byte and record the loss.",
+                path=str(path),
+                position=position,
+            )
+        yield payload
+        position += _HEADER.size + len(payload)
+
+
+def _frame(data: bytes, position: int) -> bytes | None:
+    """Give the payload of the whole and undamaged frame at `position`, None if there is none."""
+    start = position + _HEADER.size
+    if start > len(data):
+        return None
+    length, checksum = _HEADER.unpack_from(data, position)
+    if not 0 < length <= len(data) - start:
+        return None
+    payload = data[start : start + length]
+    return payload if zlib.crc32(payload) == checksum else None
+
+
+def _is_torn(data: bytes, position: int) -> bool:
+    """Tell a torn end from damage: behind a torn end lies no whole frame."""
+    rest = len(data) - position
+    if rest > _HEADER.size + MAX_RECORD_BYTES:
+        return not any(data[position:])  # a power cut can leave zeros of any length
+    return all(_frame(data, start) is None for start in range(position + 1, len(data)))
