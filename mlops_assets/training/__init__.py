@@ -1,0 +1,41 @@
+"""Turns a training set into a model that anybody can fit again, bit for bit.
+
+Windows say which time to learn from and which to be judged on; trainers fit; the bundle is everything an endpoint needs
+to answer as in training, in bytes that depend on nothing else; the reproducibility record says what it took.
+"""
+
+from mlops_assets.training.baseline import Baseline, fit_baseline
+from mlops_assets.training.bundle import Golden, assemble_bundle
+from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights
+from mlops_assets.training.reproducibility import (
+    FACTS,
+    library_versions,
+    missing_facts,
+    platform_facts,
+    reproducibility_record,
+)
+from mlops_assets.training.trainer import Fitted, Trainer
+from mlops_assets.training.trainers import TRAINERS, trainer_named
+from mlops_assets.training.windows import Cut, Span, TrainingWindow
+
+__all__ = [
+    "FACTS",
+    "TRAINERS",
+    "Baseline",
+    "Cut",
+    "Fitted",
+    "Golden",
+    "Span",
+    "Trainer",
+    "TrainingPolicy",
+    "TrainingWindow",
+    "assemble_bundle",
+    "fit",
+    "fit_baseline",
+    "library_versions",
+    "missing_facts",
+    "platform_facts",
+    "recency_weights",
+    "reproducibility_record",
+    "trainer_named",
+]

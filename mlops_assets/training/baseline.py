@@ -1,0 +1,123 @@
+"""The simple model that every challenger must beat: linear in standardised numbers and one-hot categories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from mlops_assets.errors import TrainingError
+from mlops_assets.records import Task
+
+Array = npt.NDArray[np.float64]
+
+RARE_ROWS = 20  # a category level seen in fewer rows has no coefficient of its own
+NARROW = 1e-12  # a number with less spread is constant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Design:
+    """How a feature vector becomes the columns of a linear model, as learnt from the training rows."""
+
+    numbers: npt.NDArray[np.intp]
+    low: Array
+    high: Array
+    mean: Array
+    scale: Array
+    gaps: npt.NDArray[np.intp]
+    levels: dict[int, Array]
+
+    @classmethod
+    def of(cls, X: Array, categorical: Sequence[int]) -> "_Design":
+        """Learn means, spreads, ranges and levels from the training rows."""
+        seen = ~np.isnan(X)
+        named = set(categorical)
+        numbers = np.array([j for j in range(X.shape[1]) if j not in named and seen[:, j].any()], dtype=np.intp)
+        part = X[:, numbers]
+        low, high = np.nanmin(part, axis=0, initial=np.inf), np.nanmax(part, axis=0, initial=-np.inf)
+        mean, scale = np.nanmean(part, axis=0), np.nanstd(part, axis=0)
+        levels = {}
+        for j in sorted(named):
+            codes, rows = np.unique(X[seen[:, j], j], return_counts=True)
+            levels[j] = codes[rows >= RARE_ROWS]
+        gaps = np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0))
+        return cls(
+            numbers=numbers,
+            low=low,
+            high=high,
+            mean=mean,
+            scale=np.where(scale > NARROW, scale, 1.0),
+            gaps=gaps,
+            levels=levels,
+        )
+
+    def matrix(self, X: Array) -> Any:
+        """Give the sparse design matrix: numbers, then flags of missing values, then levels."""
+        from scipy import sparse
+
+        numbers = (np.clip(X[:, self.numbers], self.low, self.high) - self.mean) / self.scale
+        blocks = [
+            sparse.csr_matrix(np.nan_to_num(numbers, nan=0.0)),
+            sparse.csr_matrix(np.isnan(X[:, self.gaps]) * 1.0),
+        ]
+        for j, codes in self.levels.items():
+            if codes.size:
+                place = np.minimum(np.searchsorted(codes, X[:, j]), codes.size - 1)
+                rows = np.flatnonzero(codes[place] == X[:, j])
+                ones = np.ones(rows.size)
+                blocks.append(sparse.csr_matrix((ones, (rows, place[rows])), shape=(len(X), codes.size)))
+        return sparse.hstack(blocks, format="csr")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A fitted linear (regression) or logistic (binary) model."""
+
+    task: Task
+    design: _Design
+    weights: Array
+    intercept: float
+
+    def score(self, X: Array) -> Array:
+        """Give one score per row: the probability of the positive class, or the forecast number.
+
+        Numbers beyond the range of training count as its edge, so that a line is not drawn into the unknown.
+        """
+        linear = np.asarray(self.design.matrix(X) @ self.weights, dtype=np.float64) + self.intercept
+        return np.asarray(expit(linear), dtype=np.float64) if self.task == "binary" else linear
+
+
+def fit_baseline(X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequence[int] = ()) -> Baseline:
+    """Fit the simple model on training rows; the same rows always give the same one.
+
+    Args:
+        X: Feature vectors, shape (n, d); NaN is missing and gets a flag of its own.
+        y: Labels, shape (n,).
+        task: `binary` fits a logistic regression, `regression` a ridge.
+        categorical: Positions of the columns that hold level codes.
+
+    Raises:
+        TrainingError: There are no rows, or only one class.
+    """
+    labels = np.asarray(y, dtype=np.float64)
+    if not len(X) or (task == "binary" and np.unique(labels).size < 2):
+        raise TrainingError(
+            f"{len(X)} rows with {np.unique(labels).size} different labels make no baseline, and without one nobody "
+            "knows whether the model is worth its trouble. Widen the window.",
+            rows=len(X),
+        )
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    design = _Design.of(X, categorical)
+    with threadpool_limits(1):  # a second thread adds in another order
+        model: Any
+        if task == "binary":
+            model = LogisticRegression(C=1.0, solver="lbfgs", max_iter=500).fit(design.matrix(X), labels)
+        else:
+            model = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-8).fit(design.matrix(X), labels)
+    weights = np.asarray(model.coef_, dtype=np.float64).ravel()
+    intercept = float(np.ravel(model.intercept_)[0])
+    return Baseline(task=task, design=design, weights=weights, intercept=intercept)

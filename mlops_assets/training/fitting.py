@@ -1,0 +1,142 @@
+"""Fits what a policy declares on the rows of a training window."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field, model_validator
+
+from mlops_assets.errors import TrainingError, examples
+from mlops_assets.records import Task
+from mlops_assets.training.trainer import Array, Fitted, Mask
+from mlops_assets.training.trainers import trainer_named
+from mlops_assets.training.windows import Times, TrainingWindow
+
+
+class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
+    """What to fit, on which time, from which seed."""
+
+    trainer: str = Field(default="lightgbm", description="Which of the trainers fits the model.")
+    params: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="The trainer's own parameters; those left out have its defaults."
+    )
+    window: TrainingWindow = Field(default=TrainingWindow(), description="Time to learn from and to hold out.")
+    seed: int = Field(default=7, ge=0, lt=2**31, description="The one seed all others are derived from.")
+    recency_half_life_days: float | None = Field(
+        default=None, gt=0, description="Age at which a row counts half; without it all rows count alike."
+    )
+    validation_days: int = Field(
+        default=0,
+        ge=0,
+        description="Days at the end of the training window (never of the hold-out) that find the number of rounds; "
+        "0 takes the declared number.",
+    )
+    patience: int = Field(default=30, ge=1, description="Rounds without gain on the validation days before stopping.")
+
+    @model_validator(mode="after")
+    def _params_suit_the_trainer(self) -> Self:
+        known = trainer_named(self.trainer)
+        task: Task = "binary" if self.params.get("objective", "binary") == "binary" else "regression"
+        known.resolve(task, self.params, seed=self.seed)
+        return self
+
+
+def fit(
+    policy: TrainingPolicy,
+    X: Array,
+    y: npt.ArrayLike,
+    *,
+    task: Task,
+    times: Times,
+    names: Sequence[str],
+    categorical: Sequence[int] = (),
+) -> Fitted:
+    """Fit the declared trainer on the rows of a training window.
+
+    Rows are taken in the order given, which is part of the result: bagging draws by position.
+
+    Args:
+        policy: What to fit.
+        X: Feature vectors, shape (n, d); NaN is missing, categorical columns hold level codes.
+        y: Labels, 0 and 1 or finite numbers, shape (n,).
+        task: What kind of model.
+        times: Decision time of each row, `datetime64[us]` in UTC.
+        names: Feature names in column order.
+        categorical: Positions of the categorical columns.
+
+    Raises:
+        TrainingError: Rows are too few, of one class, unlabelled or infinite, or shapes do not agree.
+    """
+    labels = _checked(X, y, task=task, times=times, names=names)
+    policy.window.require(len(labels))
+    return trainer_named(policy.trainer).fit(
+        X,
+        labels,
+        task=task,
+        names=names,
+        categorical=categorical,
+        params=policy.params,
+        seed=policy.seed,
+        weights=None
+        if policy.recency_half_life_days is None
+        else recency_weights(times, half_life_days=policy.recency_half_life_days),
+        validation=_newest(times, labels, task=task, days=policy.validation_days) if policy.validation_days else None,
+        patience=policy.patience,
+    )
+
+
+def recency_weights(times: Times, *, half_life_days: float) -> Array:
+    """Give each row a weight that halves with every `half_life_days` before the newest row, which has 1.
+
+    >>> recency_weights(np.array(["2013-01-01", "2013-01-11"], "datetime64[us]"), half_life_days=10).tolist()
+    [0.5, 1.0]
+    """
+    age_days = (times.max() - times) / np.timedelta64(1, "D")
+    return np.asarray(0.5 ** (age_days / half_life_days), dtype=np.float64)
+
+
+def _newest(times: Times, labels: Array, *, task: Task, days: int) -> Mask:
+    """Mark the rows of the newest `days`, and make sure that both sides can be learnt from."""
+    newest: Mask = times > times.max() - np.timedelta64(days, "D")
+    for side, part in (("older", labels[~newest]), ("newest", labels[newest])):
+        if not part.size or (task == "binary" and part.min() == part.max()):
+            raise TrainingError(
+                f"With `validation_days` of {days}, the {side} part of the training window has {part.size} rows "
+                "and not both classes, so no number of rounds can be found on it. Set fewer days, or 0.",
+                days=days,
+                rows=int(part.size),
+            )
+    return newest
+
+
+def _checked(X: Array, y: npt.ArrayLike, *, task: Task, times: Times, names: Sequence[str]) -> Array:
+    """Give the labels as float64 once all shapes and values are such that a fit means something."""
+    labels = np.asarray(y, dtype=np.float64)
+    if X.ndim != 2 or not len(labels) == len(X) == len(times) or X.shape[1] != len(names) or labels.ndim != 1:
+        raise TrainingError(
+            f"Rows do not agree: X has shape {X.shape}, y {labels.shape}, times {times.shape}, and there are "
+            f"{len(names)} names. Every row needs one label and one time, every column one name.",
+            shape=X.shape,
+        )
+    unlabelled = np.flatnonzero(~np.isfinite(labels))
+    if unlabelled.size:
+        raise TrainingError(
+            f"{unlabelled.size} of {labels.size} rows have no finite label (rows {examples(unlabelled)}). A model "
+            "would learn an invented one. Leave out rows whose label is not yet known.",
+            rows=unlabelled.tolist(),
+        )
+    infinite = [names[int(column)] for column in np.flatnonzero(np.isinf(X).any(axis=0))]
+    if infinite:
+        raise TrainingError(
+            f"Infinite values in {examples(infinite)}. Trees would learn a bin that no request fills. "
+            "Mend the feature: a division by zero is the usual cause, and missing is NaN.",
+            features=infinite,
+        )
+    if task == "binary" and labels.size and not np.array_equal(np.unique(labels), [0, 1]):
+        raise TrainingError(
+            f"A binary model needs labels 0 and 1, both of them, but the window holds {examples(np.unique(labels))}. "
+            "Widen the window, or mend the label.",
+            labels=np.unique(labels).tolist()[:5],
+        )
+    return labels

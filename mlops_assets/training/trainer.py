@@ -1,0 +1,71 @@
+"""What every trainer gives, whatever it fits with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_assets.records import Params, Task
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A fitted model as bytes, and how it came about.
+
+    `parts` are canonical: the same fit gives the same bytes on any number of threads. `params` are complete, with every
+    default and seed resolved. `curves` hold one loss per round, `rounds` says how many were kept.
+    """
+
+    trainer: str
+    names: tuple[str, ...]
+    parts: dict[str, bytes]
+    params: Params
+    rounds: int
+    curves: dict[str, list[float]]
+
+
+class Trainer(Protocol):
+    """Fits and scores one kind of model. To join the family: one file, and one line in `trainers/__init__`."""
+
+    @property
+    def name(self) -> str:
+        """Say under which name policies ask for it."""
+        ...
+
+    def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
+        """Give `params` with all defaults and seeds filled in.
+
+        Raises:
+            DeclarationError: A parameter is unknown, belongs to the trainer itself or would make fits differ.
+        """
+        ...
+
+    def fit(
+        self,
+        X: Array,
+        y: Array,
+        *,
+        task: Task,
+        names: Sequence[str],
+        categorical: Sequence[int] = (),
+        params: Mapping[str, str | int | float | bool],
+        seed: int,
+        weights: Array | None = None,
+        validation: Mask | None = None,
+        patience: int = 30,
+    ) -> Fitted:
+        """Fit on all rows of `X`, shape (n, d), whose categorical columns hold level codes; NaN is missing.
+
+        Where `validation` marks rows, the number of rounds is first found by fitting on the others and stopping once
+        `patience` rounds brought those rows no gain; then all rows are fitted with that number of rounds.
+        """
+        ...
+
+    def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
+        """Give one score per row of `X`: the probability of the positive class, or the forecast number."""
+        ...

@@ -1,0 +1,113 @@
+"""Which span of decision times a model learns from, and which it is judged on."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field, model_validator
+
+from mlops_assets.errors import DeclarationError, TrainingError
+
+Times = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of decision times, closed at the start and open at the end."""
+
+    start: datetime
+    end: datetime
+
+    def holds(self, times: Times) -> npt.NDArray[np.bool_]:
+        """Say for each of `times` (UTC, without zone) whether it lies inside."""
+        start, end = (np.datetime64(edge.astimezone(UTC).replace(tzinfo=None), "us") for edge in (self.start, self.end))
+        inside: npt.NDArray[np.bool_] = (times >= start) & (times < end)
+        return inside
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The two spans of one training: what is learnt from and, later in time, what is held out."""
+
+    train: Span
+    holdout: Span
+
+
+class TrainingWindow(BaseModel, frozen=True, extra="forbid"):
+    """How the time before a cut-off is divided. The hold-out is always its newest part: a random one would leak."""
+
+    kind: Literal["expanding", "sliding", "fixed"] = Field(
+        default="expanding",
+        description="expanding: all time since the first row; sliding: the newest `days`; fixed: the first `days`.",
+    )
+    days: int | None = Field(default=None, ge=1, description="Length of a sliding or fixed window.")
+    holdout_days: int = Field(default=14, ge=1, description="Newest days before the cut-off, kept for the evaluation.")
+    gap_days: int = Field(
+        default=1,
+        ge=0,
+        description="Days left out between training and hold-out: their labels were not yet known when it began.",
+    )
+    minimum_rows: int = Field(
+        default=1000, ge=1, description="Labelled training rows without which no model is fitted."
+    )
+
+    @model_validator(mode="after")
+    def _days_belong_to_the_kind(self) -> Self:
+        if (self.days is None) != (self.kind == "expanding"):
+            raise DeclarationError(
+                f"A window of kind {self.kind!r} "
+                + (
+                    "needs `days`, its length."
+                    if self.days is None
+                    else "takes no `days`: it reaches to the first row."
+                ),
+                window_kind=self.kind,
+                days=self.days,
+            )
+        return self
+
+    def cut(self, cut_off: datetime, *, first: datetime) -> Cut:
+        """Divide the time from `first`, the oldest decision time there is, up to `cut_off`.
+
+        Raises:
+            TrainingError: Nothing is left to learn from, or a time has no zone.
+        """
+        if cut_off.tzinfo is None or first.tzinfo is None:
+            raise TrainingError(
+                f"The cut-off {cut_off} and the first time {first} need a time zone; without one the hold-out could "
+                "shift by hours into the training window. Pass times in UTC.",
+                cut_off=cut_off,
+                first=first,
+            )
+        holdout = Span(cut_off - timedelta(days=self.holdout_days), cut_off)
+        end = holdout.start - timedelta(days=self.gap_days)
+        start = first
+        if self.kind == "sliding":
+            start = max(first, end - timedelta(days=self.days or 0))
+        if self.kind == "fixed":
+            end = min(end, first + timedelta(days=self.days or 0))
+        if start >= end:
+            raise TrainingError(
+                f"From {first:%Y-%m-%d} to the cut-off {cut_off:%Y-%m-%d} nothing is left to learn from after "
+                f"{self.holdout_days} days of hold-out and {self.gap_days} of gap. "
+                "Wait for more history, or shorten `holdout_days`.",
+                first=first,
+                cut_off=cut_off,
+            )
+        return Cut(Span(start, end), holdout)
+
+    def require(self, rows: int) -> None:
+        """Refuse to train on fewer than `minimum_rows` rows.
+
+        Raises:
+            TrainingError: There are fewer.
+        """
+        if rows < self.minimum_rows:
+            raise TrainingError(
+                f"The training window holds {rows} labelled rows, fewer than the {self.minimum_rows} declared as "
+                "`minimum_rows`; a model of so few would mostly learn noise. Wait for more, or widen the window.",
+                rows=rows,
+                minimum_rows=self.minimum_rows,
+            )
