@@ -1,0 +1,493 @@
+"""Versioned tables on Delta Lake: a write replaces whole partitions in one commit, and every version stays readable.
+
+The digest and row count of each partition written travel in the commit's own metadata, so a table's digest is known
+exactly when its rows are there, and without reading them. Old versions and their log are never cleaned up here: a
+model must be able to find the very rows it was trained on. A process killed at any moment leaves the old version or
+the new one, and at worst a file that no version names.
+"""
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from mlops_assets.digests import sha256_parts, sha256_table
+from mlops_assets.errors import StoreError, UnknownNameError, examples
+from mlops_assets.records import Column, TableVersion
+from mlops_assets.stores._atomic import checked_name, remedy
+
+PARTITION = "partition"  # the internal column; rows must not bring one of that name
+WHOLE = ""  # the ledger's key for the content of an unpartitioned table
+
+COMMIT_ATTEMPTS = 20  # of writers that keep replacing the same partition; other partitions never collide
+REOPEN_AFTER_WRITES = 32  # a handle slows down with every commit it makes; a fresh one reads the checkpoint
+
+_SETTINGS = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.checkpointInterval": "50",
+    "delta.dataSkippingNumIndexedCols": "0",  # we prune by partition only, and column statistics double a commit
+}
+_NOTE = "mlops_assets"  # our entry in a commit's metadata
+_CONTENT_UNTOUCHED = frozenset({"CREATE TABLE", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END"})
+_OS_ERROR = re.compile(r"os error (\d+)")  # how the table engine spells an errno
+_SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
+
+
+class TableNotFoundError(StoreError, LookupError):
+    """No such table, version or partition was ever written."""
+
+
+class _Content(NamedTuple):
+    """What the newest write of a partition put there."""
+
+    sha256: str
+    rows: int
+    extra: dict[str, str]
+
+
+_Ledger = dict[str, _Content]
+
+
+@dataclass(slots=True)
+class _Handle:
+    """An open table, and its ledger as of `ledger_version`."""
+
+    delta: DeltaTable
+    ledger: _Ledger = field(default_factory=dict)
+    ledger_version: int = -1
+    writes: int = 0
+
+
+class TableStore:
+    """Keeps tables under a local folder, one Delta table per name; `raw/flights` is a folder in a folder.
+
+    Threads may share a store and processes a folder: writers of different partitions do not disturb each other, and of
+    writers of the same partition the last one stays, whole.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        if "://" in str(root):
+            raise StoreError(
+                f"Tables cannot be kept at {root}: this store writes to local folders. Give the path of one.",
+                root=str(root),
+            )
+        self.root = Path(root)
+        self._handles: dict[str, _Handle] = {}
+        self._lock = threading.RLock()
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def write(
+        self, table: str, rows: pa.Table, *, partition: str | None = None, extra: Mapping[str, str] | None = None
+    ) -> TableVersion:
+        """Replace one partition, or the whole of an unpartitioned table, and give the version that holds it.
+
+        Writing what is already there commits nothing. A column new to a partitioned table is added to it, null in
+        older partitions; a column the table has and `rows` lack is null. An unpartitioned table takes the new columns
+        as they are. `extra` is kept in the commit, for whoever reads the table's history.
+
+        Raises:
+            StoreError: The columns do not fit the table or cannot be kept, or the disk refused.
+        """
+        return self._write(table, {WHOLE if partition is None else partition: rows}, dict(extra or {}), partition)
+
+    def write_partitions(
+        self, table: str, parts: Mapping[str, pa.Table], *, extra: Mapping[str, str] | None = None
+    ) -> TableVersion:
+        """Replace every partition in `parts` in one commit, also by an empty one, and give the version that holds them.
+
+        Raises:
+            StoreError: As for `write`; or `parts` is empty.
+        """
+        if not parts:
+            raise StoreError(f"No partitions of table {table!r} were given, so there is nothing to write.", table=table)
+        return self._write(table, dict(sorted(parts.items())), dict(extra or {}), min(parts))
+
+    def _write(
+        self, table: str, parts: dict[str, pa.Table], extra: dict[str, str], partition: str | None
+    ) -> TableVersion:
+        partitioned = partition is not None
+        if partitioned and WHOLE in parts:
+            raise StoreError(f"A partition of table {table!r} has an empty key. Give each a name.", table=table)
+        parts = {key: _storable(rows, table=table) for key, rows in parts.items()}
+        with self._lock:
+            for attempt in range(COMMIT_ATTEMPTS):
+                try:
+                    return self._commit(table, parts, extra, partitioned=partitioned)
+                except (CommitFailedError, _CreatedMeanwhileError):
+                    self._handles.pop(table, None)
+                    time.sleep(0.005 * attempt)
+                except (DeltaError, OSError) as error:
+                    self._handles.pop(table, None)
+                    raise _refused(table, self._folder(table), error) from error
+        raise StoreError(
+            f"Table {table!r} was changed by others {COMMIT_ATTEMPTS} times while {examples(parts)} was being written. "
+            f"Let one process at a time write a partition, and run it again.",
+            table=table,
+            partitions=tuple(parts),
+        )
+
+    def _commit(
+        self, table: str, parts: dict[str, pa.Table], extra: dict[str, str], *, partitioned: bool
+    ) -> TableVersion:
+        handle = self._fresh(table)
+        schema = _schema(handle.delta) if handle else None
+        if handle and bool(handle.delta.metadata().partition_columns) != partitioned:
+            begun, asked = ("whole", "by partition") if partitioned else ("by partition", "whole")
+            raise StoreError(
+                f"Table {table!r} has been written {begun} so far, and was to be written {asked}. "
+                f"Write it as it was begun, or under another name.",
+                table=table,
+            )
+        if partitioned:
+            schema = _widened(schema, parts, table=table)
+            parts = {key: _aligned(rows, schema) for key, rows in parts.items()}
+        contents = {key: _Content(sha256_table(rows), rows.num_rows, extra) for key, rows in parts.items()}
+        if handle is None or any(handle.ledger.get(key) != content for key, content in contents.items()):
+            handle = self._replace(table, handle, parts, contents, partitioned=partitioned)
+        digests = {key: content.sha256 for key, content in contents.items()}
+        return TableVersion(
+            table=table,
+            version=handle.delta.version(),
+            sha256=sha256_parts(digests) if partitioned else digests[WHOLE],
+            rows=sum(content.rows for content in contents.values()),
+            columns=_columns(_schema(handle.delta)),
+            partitions=digests if partitioned else {},
+        )
+
+    def _replace(
+        self,
+        table: str,
+        handle: _Handle | None,
+        parts: dict[str, pa.Table],
+        contents: dict[str, _Content],
+        *,
+        partitioned: bool,
+    ) -> _Handle:
+        rows = _labelled(parts) if partitioned else parts[WHOLE]
+        note = {_NOTE: {"written": {key: content._asdict() for key, content in contents.items()}}}
+        if handle is None:
+            self._create(table, rows, note, partitioned=partitioned)
+            return self._opened(table)
+        write_deltalake(
+            handle.delta,
+            rows,
+            mode="overwrite",
+            predicate=_either(parts) if partitioned else None,
+            schema_mode="merge" if partitioned else "overwrite",
+            commit_properties=CommitProperties(custom_metadata=note),
+        )
+        handle.writes += 1
+        if handle.writes >= REOPEN_AFTER_WRITES:
+            return self._opened(table)
+        self._read_up(table, handle)
+        return handle
+
+    def _create(self, table: str, rows: pa.Table, note: dict[str, Any], *, partitioned: bool) -> None:
+        try:
+            write_deltalake(
+                self._folder(table),
+                rows,
+                mode="error",
+                partition_by=[PARTITION] if partitioned else None,
+                configuration=_SETTINGS,
+                # With retries delta-rs appends to a table that somebody else makes between its look and its commit.
+                commit_properties=CommitProperties(custom_metadata=note, max_commit_retries=0),
+            )
+        except DeltaError as error:
+            if self.exists(table):
+                raise _CreatedMeanwhileError from error
+            raise
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def read(
+        self,
+        table: str,
+        *,
+        version: int | None = None,
+        partitions: Iterable[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> pa.Table:
+        """Give rows in partition order, and within a partition in the order written.
+
+        `since` and `until` bound the partition keys, both included, and take what is there; `partitions` names them,
+        and each must have been written.
+
+        Raises:
+            TableNotFoundError: There is no such table, version or partition.
+            UnknownNameError: There is no such column.
+        """
+        with self._lock:
+            handle = self._at(table, version)
+            ledger, schema, files = handle.ledger, _schema(handle.delta), _files(handle.delta, self._folder(table))
+        keys = set(ledger)
+        if partitions is not None:
+            asked = set(partitions)
+            if missing := sorted(asked - keys):
+                raise TableNotFoundError(
+                    f"Table {table!r} has no partition {examples(missing)}. It has {_span(keys)}. "
+                    f"Materialize those first, or ask by since/until for what is there.",
+                    table=table,
+                    partitions=tuple(missing),
+                )
+            keys &= asked
+        keys = {key for key in keys if (since is None or key >= since) and (until is None or key <= until)}
+        wanted = [name for name in schema.names if name != PARTITION] if columns is None else list(columns)
+        for name in wanted:
+            if name not in schema.names:
+                raise UnknownNameError(f"column of table {table!r}", name, known=schema.names)
+        paths = [path for key, path in files if key in keys]
+        if not paths:
+            return schema.empty_table().select(wanted)
+        stored = pa.schema([column for column in schema if column.name in wanted])
+        try:
+            return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted).combine_chunks()
+        except OSError as error:
+            raise StoreError(
+                f"Table {table!r} names a file that cannot be read: {error}. Restore {self._folder(table)} from a "
+                f"backup, or materialize {_span(keys)} again.",
+                table=table,
+            ) from error
+
+    def version(self, table: str, version: int | None = None) -> TableVersion:
+        """Give the whole table's version, the newest unless told: digest, rows, columns and every partition.
+
+        Raises:
+            TableNotFoundError: There is no such table or version.
+        """
+        with self._lock:
+            handle = self._at(table, version)
+            partitioned = bool(handle.delta.metadata().partition_columns)
+            digests = {key: handle.ledger[key].sha256 for key in sorted(handle.ledger)}
+            return TableVersion(
+                table=table,
+                version=handle.delta.version(),
+                sha256=sha256_parts(digests) if partitioned else digests[WHOLE],
+                rows=sum(content.rows for content in handle.ledger.values()),
+                columns=_columns(_schema(handle.delta)),
+                partitions=digests if partitioned else {},
+            )
+
+    def exists(self, table: str) -> bool:
+        """Say whether `table` was ever written."""
+        return any((self._folder(table) / "_delta_log").glob("*[0-9].json"))
+
+    def partitions(self, table: str) -> tuple[str, ...]:
+        """Give the keys of all partitions ever written, also empty ones, sorted; none for an unpartitioned table."""
+        return tuple(self.version(table).partitions)
+
+    def tables(self) -> tuple[str, ...]:
+        """Give the names of all tables, sorted."""
+        found = []
+        for folder, inner, _ in os.walk(self.root):
+            name = Path(folder).relative_to(self.root).as_posix()
+            if "_delta_log" in inner and self.exists(name):
+                found.append(name)
+            inner[:] = [sub for sub in inner if sub != "_delta_log" and not sub.startswith(f"{PARTITION}=")]
+        return tuple(sorted(found))
+
+    # --- open tables ------------------------------------------------------------------------------
+
+    def _folder(self, table: str) -> Path:
+        return self.root.joinpath(*(checked_name("table", part) for part in table.split("/")))
+
+    def _fresh(self, table: str) -> _Handle | None:
+        """Give the table's handle at its newest version, or None if it was never written."""
+        handle = self._handles.get(table)
+        if handle is None or not self.exists(table):
+            self._handles.pop(table, None)
+            return self._opened(table) if self.exists(table) else None
+        handle.delta.update_incremental()
+        self._read_up(table, handle)
+        return handle
+
+    def _opened(self, table: str) -> _Handle:
+        known = self._handles.get(table)
+        handle = _Handle(DeltaTable(self._folder(table)))
+        if known:
+            handle.ledger, handle.ledger_version = known.ledger, known.ledger_version
+        self._read_up(table, handle)
+        self._handles[table] = handle
+        return handle
+
+    def _at(self, table: str, version: int | None) -> _Handle:
+        try:
+            newest = self._fresh(table)
+            if newest is None:
+                raise TableNotFoundError(
+                    f"Table {table!r} is not in {self.root}. Known: {examples(self.tables()) or 'none'}. "
+                    f"Materialize the asset that writes it first.",
+                    table=table,
+                )
+            if version is None or version == newest.delta.version():
+                return newest
+            if not 0 <= version <= newest.delta.version():
+                raise TableNotFoundError(
+                    f"Table {table!r} has versions 0 to {newest.delta.version()}, and {version} was asked for.",
+                    table=table,
+                    version=version,
+                )
+            older = _Handle(DeltaTable(self._folder(table), version=version))
+            self._read_up(table, older)
+            return older
+        except (DeltaError, OSError) as error:
+            raise StoreError(
+                f"Table {table!r} in {self._folder(table)} cannot be opened: {_first_line(error)}. "
+                f"Restore the folder from a backup, or move it away and materialize its asset again.",
+                table=table,
+            ) from error
+
+    def _read_up(self, table: str, handle: _Handle) -> None:
+        """Bring the handle's ledger to its version from the commits in between, oldest first.
+
+        Raises:
+            StoreError: A commit changed rows without saying which partitions; it was made by another program.
+        """
+        ledger = dict(handle.ledger)
+        for version in range(handle.ledger_version + 1, handle.delta.version() + 1):
+            commit = _commit_info(self._folder(table), version)
+            if note := commit.get(_NOTE):
+                ledger.update({key: _Content(**content) for key, content in note["written"].items()})
+            elif commit.get("operation") not in _CONTENT_UNTOUCHED:
+                raise StoreError(
+                    f"Version {version} of table {table!r} was written by another program ({commit.get('operation')}), "
+                    f"so the digest of its rows is unknown. Restore version {version - 1} and write by TableStore.",
+                    table=table,
+                    version=version,
+                )
+        handle.ledger, handle.ledger_version = ledger, handle.delta.version()
+
+
+class _CreatedMeanwhileError(Exception):
+    """Another process made the table between our look and our commit."""
+
+
+def _commit_info(folder: Path, version: int) -> dict[str, Any]:
+    """Give what a commit says of itself.
+
+    Read from the log, since `DeltaTable.history` of an old version lists newer commits under wrong numbers (1.6.6).
+    """
+    for line in (folder / "_delta_log" / f"{version:020d}.json").read_bytes().splitlines():
+        if b'"commitInfo"' in line and (info := json.loads(line).get("commitInfo")):
+            return dict(info)
+    return {}
+
+
+def _schema(delta: DeltaTable) -> pa.Schema:
+    return pa.schema(delta.schema().to_arrow())
+
+
+def _columns(schema: pa.Schema) -> tuple[Column, ...]:
+    return tuple(Column(name=column.name, dtype=str(column.type)) for column in schema if column.name != PARTITION)
+
+
+def _files(delta: DeltaTable, folder: Path) -> list[tuple[str, str]]:
+    """Give (partition key, path) of every data file, in the order rows are to be read back."""
+    adds = pa.table(delta.get_add_actions(flatten=True))
+    paths = adds["path"].to_pylist()
+    labelled = f"partition.{PARTITION}"
+    keys = adds[labelled].to_pylist() if labelled in adds.column_names else [WHOLE] * len(paths)
+    # A write too big for one file numbers its files: part-00000-…, part-00001-…
+    return [(key, str(folder / unquote(path))) for key, path in sorted(zip(keys, paths, strict=True))]
+
+
+def _storable(rows: pa.Table, *, table: str) -> pa.Table:
+    """Give `rows` in the types they will be read back in, so that the digest holds for what is read."""
+    if PARTITION in rows.column_names:
+        raise StoreError(
+            f"Table {table!r} cannot take a column called {PARTITION!r}: that is where it keeps the partition key. "
+            f"Drop or rename the column.",
+            table=table,
+        )
+    if untyped := [column.name for column in rows.schema if pa.types.is_null(column.type)]:
+        raise StoreError(
+            f"Table {table!r} cannot take columns without a type: {examples(untyped)} hold only nulls. "
+            f"Cast them to the type they would have.",
+            table=table,
+            columns=tuple(untyped),
+        )
+    try:
+        settled = pa.schema({column.name: _settled(column.type) for column in rows.schema})
+        return rows.cast(settled).cast(pa.schema(Schema.from_arrow(settled).to_arrow()))
+    except Exception as error:  # deltalake raises a bare Exception for a type it does not know
+        raise StoreError(
+            f"Table {table!r} cannot keep these columns: {_first_line(error)}. Cast them to numbers, text, booleans, "
+            f"dates or UTC timestamps in microseconds.",
+            table=table,
+        ) from error
+
+
+def _settled(type: pa.DataType) -> pa.DataType:
+    """Give the type that can hold every value of `type` and is kept as it is."""
+    if pa.types.is_timestamp(type):
+        return pa.timestamp("us", tz=type.tz and "UTC")
+    return _SIGNED.get(type, type)
+
+
+def _widened(schema: pa.Schema | None, parts: Mapping[str, pa.Table], *, table: str) -> pa.Schema:
+    """Give the table's columns first and in its order, then what `parts` add to them."""
+    columns = {column.name: column.type for column in schema or () if column.name != PARTITION}
+    for rows in parts.values():
+        for column in rows.schema:
+            if columns.setdefault(column.name, column.type) != column.type:
+                raise StoreError(
+                    f"Column {column.name!r} of table {table!r} is {columns[column.name]}, and {column.type} was to be "
+                    f"written. Cast it, or write to a table of another name.",
+                    table=table,
+                    column=column.name,
+                )
+    return pa.schema(columns)
+
+
+def _aligned(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give `rows` with exactly the columns of `schema`, nulls for those they lack."""
+    nulls = {column.name: pa.nulls(rows.num_rows, column.type) for column in schema}
+    return pa.table({**nulls, **dict(zip(rows.column_names, rows.columns, strict=True))}, schema=schema)
+
+
+def _labelled(parts: Mapping[str, pa.Table]) -> pa.Table:
+    """Give all rows as one table, each with the key of its partition."""
+    return pa.concat_tables(
+        [rows.append_column(PARTITION, pa.repeat(pa.scalar(key), rows.num_rows)) for key, rows in parts.items()]
+    )
+
+
+def _either(keys: Iterable[str]) -> str:
+    """Give the SQL condition that a row belongs to one of the partitions `keys`."""
+    quoted = ["'" + key.replace("'", "''") + "'" for key in keys]
+    return f"{PARTITION} = {quoted[0]}" if len(quoted) == 1 else f"{PARTITION} IN ({', '.join(quoted)})"
+
+
+def _span(keys: Iterable[str]) -> str:
+    ordered = sorted(keys)
+    return f"{len(ordered)} partitions, {ordered[0]} to {ordered[-1]}" if ordered else "no partitions"
+
+
+def _refused(table: str, folder: Path, error: Exception) -> StoreError:
+    number = _OS_ERROR.search(str(error))
+    os_error = OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
+    why = remedy(os_error) if isinstance(os_error, OSError) else f"{_first_line(error)}. Mend that and run it again"
+    return StoreError(
+        f"Table {table!r} was not written to {folder}: {why}. What was there before is unchanged.",
+        table=table,
+        path=str(folder),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
