@@ -111,7 +111,16 @@ class Endpoint:
         """Answer GET /models/{model}/golden."""
         served = self._served(request.path_params["model"])
         scores, expected = await asyncio.to_thread(served.golden_scores), served.golden.scores
-        return _json(200, {**_identity(served), "scores": scores, "expected": expected, "equal": scores == expected})
+        return _json(
+            200,
+            {
+                **_identity(served),
+                "request": served.golden.request,
+                "scores": scores,
+                "expected": expected,
+                "equal": scores == expected,
+            },
+        )
 
     async def alive(self, request: Request) -> Response:
         """Answer GET /health/live."""
