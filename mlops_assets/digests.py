@@ -6,6 +6,7 @@ depend on chunking, on the file format or on how often a file was rewritten.
 
 import hashlib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -84,6 +85,8 @@ def _settled(column: pa.ChunkedArray) -> list[pa.ChunkedArray]:
         blank = pa.scalar("", column.type)
     elif pa.types.is_binary(column.type):
         blank = pa.scalar(b"", column.type)
+    elif pa.types.is_decimal(column.type):
+        blank = pa.scalar(Decimal(0), column.type)
     else:
         width = pa.int32() if column.type.bit_width == 32 else pa.int64()  # date32 and time32 cast from int32 only
         blank = pa.scalar(0, width).cast(column.type)
