@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -350,6 +351,30 @@ def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
 
     assert len(list((store.root / "x/partition=p").iterdir())) > 1
     assert store.read("x").equals(rows)
+
+
+@pytest.mark.parametrize("partition", [None, "p"])
+def test_a_table_made_by_a_rival_meanwhile_is_written_over_not_added_to(store, monkeypatch, partition):
+    """Two processes see no table and both write it: the later content stays, never both."""
+
+    def with_rival(folder, rows, **how):
+        def batches():
+            monkeypatch.setattr(tables, "write_deltalake", write_deltalake)
+            rival = threading.Thread(
+                target=lambda: TableStore(store.root).write("x", delays(1, 2, 3), partition=partition)
+            )
+            rival.start()
+            rival.join()
+            yield from rows.to_batches()
+
+        write_deltalake(folder, pa.RecordBatchReader.from_batches(rows.schema, batches()), **how)
+
+    monkeypatch.setattr(tables, "write_deltalake", with_rival)
+
+    store.write("x", delays(9), partition=partition)
+
+    assert store.read("x").equals(delays(9))
+    assert store.version("x").version == 1
 
 
 def _write_days(root: Path, name: str, keys: list[str], start_at: float) -> None:
