@@ -169,8 +169,8 @@ class Tracking:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise StoreError(
-                f"MLflow at {_without_password(self.uri)} refused: {error}. Runs are looked up there, so no "
-                "training is done without its entry. Start the server or free the database and its disk, then try again.",
+                f"MLflow at {_without_password(self.uri)} refused: {error}. Runs are looked up there, so "
+                "no training is done without its entry. Start the server or free the database or disk, then try again.",
                 uri=_without_password(self.uri),
             ) from error
 

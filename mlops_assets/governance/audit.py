@@ -1,0 +1,67 @@
+"""The events an audit log tells a model's life by, and the check that the story has no holes.
+
+The chain that keeps entries from being changed unseen is `mlops_assets.hash_chain`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from mlops_assets.records import AuditEntry
+
+
+class Event(StrEnum):
+    """What can happen. An entry's `subject` names it: `model`, and `bundle_sha256` where a version is meant."""
+
+    DATA_QUARANTINED = "data.quarantined"
+    DATA_BLOCKED = "data.blocked"
+    MODEL_TRAINED = "model.trained"
+    TRAINING_FAILED = "training.failed"
+    GATE_PASSED = "gate.passed"
+    GATE_REFUSED = "gate.refused"
+    DOSSIER_WRITTEN = "dossier.written"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_GRANTED = "approval.granted"
+    APPROVAL_REJECTED = "approval.rejected"
+    DEPLOYMENT_STARTED = "deployment.started"
+    DEPLOYMENT_COMPLETED = "deployment.completed"
+    DEPLOYMENT_FAILED = "deployment.failed"
+    ROLLED_BACK = "deployment.rolled_back"
+    DRIFT_FOUND = "monitoring.drifted"
+    PERFORMANCE_DEGRADED = "monitoring.degraded"
+    RETRAIN_TRIGGERED = "retrain.triggered"
+    RETRAIN_DECLINED = "retrain.declined"
+    LOG_RESTORED = "log.restored"
+
+
+NEEDED_BEFORE: Final[Mapping[str, tuple[Event, ...]]] = {
+    Event.DEPLOYMENT_COMPLETED: (Event.MODEL_TRAINED, Event.GATE_PASSED, Event.APPROVAL_GRANTED),
+    Event.ROLLED_BACK: (Event.DEPLOYMENT_COMPLETED,),  # only what was live before may come back without asking
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An entry that should not have happened yet: `missing` was not in the log before it, for the same bundle."""
+
+    entry: AuditEntry
+    missing: tuple[Event, ...]
+
+
+def gaps(entries: Iterable[AuditEntry]) -> tuple[Gap, ...]:
+    """Find the deployments and rollbacks whose bundle did not go through training, gate and approval first.
+
+    Args:
+        entries: The log from its first entry on, in order.
+    """
+    seen: dict[str, set[str]] = defaultdict(set)
+    found = []
+    for entry in entries:
+        bundle = entry.subject.get("bundle_sha256")
+        before = seen[bundle] if bundle else set()  # without a digest nothing before it can be told to belong to it
+        if absent := tuple(event for event in NEEDED_BEFORE.get(entry.event, ()) if event not in before):
+            found.append(Gap(entry, absent))
+        before.add(entry.event)
+    return tuple(found)

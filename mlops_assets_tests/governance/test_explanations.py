@@ -1,0 +1,98 @@
+"""Reasons and importance, checked by hand and against LightGBM itself."""
+
+import numpy as np
+import pytest
+
+from mlops_assets.errors import GovernanceError
+from mlops_assets.governance import Importance, Reason, global_importance, reasons
+
+NAMES = ["wind", "hour", "gust"]
+CONTRIBUTIONS = np.array(
+    [
+        [0.5, -0.25, 0.25, -1.0],
+        [-1.5, 0.75, 0.25, -1.0],
+    ]
+)
+
+
+def test_importance_is_the_mean_absolute_contribution():
+    """Worked out by hand: (0.5 + 1.5) / 2, (0.25 + 0.75) / 2, (0.25 + 0.25) / 2; the expected score takes no part."""
+    ranked = global_importance(CONTRIBUTIONS, NAMES)
+
+    assert ranked == (
+        Importance(feature="wind", mean_abs=1.0, share=1.0 / 1.75),
+        Importance(feature="hour", mean_abs=0.5, share=0.5 / 1.75),
+        Importance(feature="gust", mean_abs=0.25, share=0.25 / 1.75),
+    )
+
+
+def test_a_model_that_looks_at_nothing_has_no_shares():
+    """Zero by zero is not a share."""
+    ranked = global_importance(np.array([[0.0, 0.0, 0.3]]), ["b", "a"])
+
+    assert [(i.feature, i.share) for i in ranked] == [("a", 0.0), ("b", 0.0)]
+
+
+def test_reasons_are_what_raised_the_score_strongest_first():
+    """What lowered it is no reason for it being high."""
+    found = reasons(CONTRIBUTIONS, NAMES)
+
+    assert found[0] == (Reason(code="wind", contribution=0.5), Reason(code="gust", contribution=0.25))
+    assert found[1] == (Reason(code="hour", contribution=0.75), Reason(code="gust", contribution=0.25))
+
+
+def test_reasons_for_a_low_score_are_what_lowered_it():
+    """The other question has the other answer."""
+    found = reasons(CONTRIBUTIONS, NAMES, direction="lowered")
+
+    assert found == [(Reason(code="hour", contribution=-0.25),), (Reason(code="wind", contribution=-1.5),)]
+
+
+def test_no_more_reasons_than_asked_for():
+    """The weakest are left out."""
+    assert reasons(CONTRIBUTIONS, NAMES, top=1)[0] == (Reason(code="wind", contribution=0.5),)
+
+
+def test_features_of_one_code_count_together():
+    """Wind pushes down by 1.5, gust up by 0.25: weather did not raise the second score."""
+    codes = {"wind": "weather", "gust": "weather", "hour": "time of day"}
+
+    found = reasons(CONTRIBUTIONS, NAMES, codes=codes)
+
+    assert found[0] == (Reason(code="weather", contribution=0.75),)
+    assert found[1] == (Reason(code="time of day", contribution=0.75),)
+
+
+def test_a_feature_without_a_code_is_refused():
+    """Nothing may move a score that nobody can put into words."""
+    with pytest.raises(GovernanceError, match="hour, gust"):
+        reasons(CONTRIBUTIONS, NAMES, codes={"wind": "weather"})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [np.zeros((2, 3)), np.zeros((0, 4)), np.zeros(4), np.full((1, 4), np.nan)],
+    ids=["a column too few", "no rows", "not a table", "not a number"],
+)
+def test_contributions_that_cannot_be_this_models_are_refused(broken):
+    """A shifted column would blame the wrong feature."""
+    for explain in (reasons, global_importance):
+        with pytest.raises(GovernanceError):
+            explain(broken, NAMES)
+
+
+def test_reasons_hold_for_a_real_booster():
+    """LightGBM's contributions add up to its raw score, and the feature that decides is the reason given."""
+    lightgbm = pytest.importorskip("lightgbm")
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(400, 3))
+    y = (X[:, 1] > 0).astype(float)
+    params = {"objective": "binary", "num_threads": 1, "verbose": -1, "deterministic": True, "force_col_wise": True}
+    booster = lightgbm.train(params, lightgbm.Dataset(X, y), num_boost_round=10)
+
+    contributions = booster.predict(X, pred_contrib=True)
+
+    raised = booster.predict(X, raw_score=True) > contributions[:, -1]
+    np.testing.assert_allclose(contributions.sum(axis=1), booster.predict(X, raw_score=True), atol=1e-9)
+    assert global_importance(contributions, NAMES)[0].feature == "hour"
+    assert all(found[0].code == "hour" for found, up in zip(reasons(contributions, NAMES), raised, strict=True) if up)
