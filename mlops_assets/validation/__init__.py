@@ -1,0 +1,20 @@
+"""Whether data is what it promises to be: contracts on rows, quality suites on whole batches.
+
+A contract is held against every row. Bad rows go to quarantine, each once and with all its reasons; faults of structure
+and too many bad rows block the batch. A quality suite says what a batch as a whole must look like.
+"""
+
+from mlops_assets.validation.contract import ColumnRule, Contract
+from mlops_assets.validation.quarantine import Validation, validate
+from mlops_assets.validation.suite import ExpectationResult, QualitySuite, SuiteResult, check
+
+__all__ = [
+    "ColumnRule",
+    "Contract",
+    "ExpectationResult",
+    "QualitySuite",
+    "SuiteResult",
+    "Validation",
+    "check",
+    "validate",
+]

@@ -1,0 +1,108 @@
+"""What a table promises, row by row: plain data that YAML may set."""
+
+import re
+from datetime import date, datetime
+from typing import Literal, Self
+
+import pyarrow as pa
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
+
+from mlops_assets.errors import DeclarationError, UnknownNameError
+
+ColumnType = Literal["string", "int64", "float64", "bool", "date", "timestamp"]
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+RULE_COLUMN, VALUE_COLUMN, REASON_COLUMN = "_rule", "_value", "_reason"  # what quarantine adds to a row
+_BOUND_TYPES: dict[ColumnType, tuple[type, ...]] = {
+    "int64": (int, float),
+    "float64": (int, float),
+    "date": (date,),
+    "timestamp": (datetime,),
+}
+
+
+class ColumnRule(BaseModel, frozen=True, extra="forbid"):
+    """What every value of one column must be. A NaN counts as missing; an infinite number is always a fault."""
+
+    type: ColumnType = Field(description="What the column holds; `timestamp` is UTC in microseconds.")
+    nullable: bool = Field(False, description="Whether a value may be missing.")
+    unique: bool = Field(False, description="Whether no two rows may share a value; missing values never do.")
+    min: int | float | AwareDatetime | date | None = Field(None, description="The least allowed value.")
+    max: int | float | AwareDatetime | date | None = Field(None, description="The greatest allowed value.")
+    isin: tuple[int | str, ...] | None = Field(None, min_length=1, description="The only allowed values.")
+    regex: str | None = Field(None, description="What the whole value must match; no look-around.")
+    description: str = Field("", description="What the column means, for people.")
+    unit: str = Field("", description="What a number counts: minutes, miles, °F ….")
+
+    @model_validator(mode="after")
+    def _can_be_obeyed(self) -> Self:
+        for name, bound in (("min", self.min), ("max", self.max)):
+            allowed = _BOUND_TYPES.get(self.type, ())
+            if bound is not None and (
+                not isinstance(bound, allowed) or (self.type == "date" and type(bound) is not date)
+            ):
+                raise DeclarationError(f"`{name}: {bound}` cannot bound a {self.type} column.")
+        if self.min is not None and self.max is not None and self.min > self.max:  # type: ignore[operator]
+            raise DeclarationError(f"No value is at least {self.min} and at most {self.max}. Swap the two.")
+        if self.isin is not None:
+            member = {"string": str, "int64": int}.get(self.type)
+            strangers = [value for value in self.isin if member is None or not isinstance(value, member)]
+            if strangers:
+                raise DeclarationError(f"`isin` names {strangers[0]!r}, which a {self.type} column cannot hold.")
+        if self.regex is not None:
+            if self.type != "string":
+                raise DeclarationError(f"`regex` is for string columns, and this one is {self.type}.")
+            _refuse_bad_pattern(self.regex)
+        return self
+
+
+class Contract(BaseModel, frozen=True, extra="forbid"):
+    """What a batch of rows must be to pass; rows that are not go to quarantine, each with its reasons."""
+
+    columns: dict[str, ColumnRule] = Field(min_length=1, description="The columns, in the order they are stored.")
+    unique: tuple[tuple[str, ...], ...] = Field(
+        (), description="Lists of columns whose values together tell one row from every other."
+    )
+    strict: bool = Field(True, description="Whether a column that is not named here blocks the batch.")
+    max_quarantined_share: float = Field(
+        0.05, ge=0, le=1, description="The share of bad rows above which the batch as a whole is blocked."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for keys in self.unique:
+            for name in keys:
+                if name not in self.columns:
+                    raise UnknownNameError("Column of `unique`", name, known=self.columns)
+        for name in (RULE_COLUMN, VALUE_COLUMN, REASON_COLUMN):
+            if name in self.columns:
+                raise DeclarationError(f"The column name {name!r} is taken: quarantine writes its findings there.")
+        return self
+
+    @property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Give every list of columns that must tell rows apart, those of single columns first."""
+        return tuple((name,) for name, rule in self.columns.items() if rule.unique) + self.unique
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Give the Arrow schema of rows that pass."""
+        return pa.schema((name, ARROW_TYPES[rule.type]) for name, rule in self.columns.items())
+
+
+def _refuse_bad_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise DeclarationError(f"`regex: {pattern}` is no regular expression: {error}.") from error
+    if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", pattern):
+        raise DeclarationError(
+            f"`regex: {pattern}` looks around or back, which the engine that runs it over millions of rows cannot. "
+            f"Say the same with alternatives."
+        )

@@ -1,0 +1,172 @@
+"""The rows of a batch, parted: those that keep their contract and those that do not."""
+
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from mlops_assets.errors import EXAMPLES_SHOWN, ContractError
+from mlops_assets.validation.contract import REASON_COLUMN, RULE_COLUMN, VALUE_COLUMN, Contract
+from mlops_assets.validation.structure import conform
+
+STRUCTURE = "structure"  # the rule that every row of a batch breaks whose columns are not the contract's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """A batch held against its contract; every row of it is in `good` or in `quarantined`, in the order it came.
+
+    `quarantined` adds `_rule`, `_value` and `_reason` to each row, one entry per broken rule, joined by "; ". `counts`
+    maps each broken rule to the number of rows that break it. With `structural` faults no row is good, and the
+    quarantined ones keep the types they came in.
+    """
+
+    table: str
+    good: pa.Table
+    quarantined: pa.Table
+    counts: dict[str, int]
+    structural: tuple[str, ...]
+    max_quarantined_share: float
+
+    @property
+    def quarantined_share(self) -> float:
+        """Give the share of the batch that is in quarantine; 0 of an empty batch."""
+        return float(self.quarantined.num_rows / max(1, self.good.num_rows + self.quarantined.num_rows))
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing of the batch may pass, not even its good rows."""
+        return bool(self.structural) or self.quarantined_share > self.max_quarantined_share
+
+    @property
+    def summary(self) -> str:
+        """Say in a sentence or two what was found."""
+        if self.structural:
+            return f"{self.table} is not what its contract names: {'; '.join(self.structural)}."
+        rows = self.good.num_rows + self.quarantined.num_rows
+        if not self.counts:
+            return f"All {rows} rows of {self.table} keep the contract."
+        found = ", ".join(f"{rule} {count}" for rule, count in sorted(self.counts.items(), key=lambda item: -item[1]))
+        return (
+            f"{self.quarantined.num_rows} of {rows} rows of {self.table} ({self.quarantined_share:.2%}) break the "
+            f"contract, {self.max_quarantined_share:.2%} are allowed: {found}."
+        )
+
+    def require_passed(self) -> None:
+        """Raise unless the batch may pass.
+
+        Raises:
+            ContractError: The batch is blocked; the message names the faults and example rows' reasons.
+        """
+        if not self.blocked:
+            return
+        reasons = "" if self.structural else self.quarantined[REASON_COLUMN].slice(0, EXAMPLES_SHOWN).to_pylist()
+        raise ContractError(
+            f"{self.summary} The batch is blocked, and what depends on it keeps the last good version."
+            + (f" For example: {' | '.join(reasons)}." if reasons else "")
+            + " Send the batch again as the contract has it, or change the contract if it is the one that is wrong.",
+            table=self.table,
+            structural=self.structural,
+            counts=self.counts,
+            quarantined=self.quarantined.num_rows,
+        )
+
+
+def validate(rows: pa.Table, contract: Contract, *, table: str) -> Validation:
+    """Hold `rows` against `contract`, find all faults at once, and part the good rows from the bad.
+
+    Raises:
+        ContractError: `rows` is not a materialized table.
+    """
+    if not isinstance(rows, pa.Table):
+        raise ContractError(
+            f"{table} came as {type(rows).__name__}, and only a materialized Arrow table can be judged row by row. "
+            f"Read or collect it first.",
+            table=table,
+            found=type(rows).__name__,
+        )
+    conformed, structural = conform(rows, contract)
+    if structural:
+        return _part(
+            conformed, contract, table, _refusals(rows.num_rows, structural), {STRUCTURE: rows.num_rows}, structural
+        )
+    from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
+
+    frame = pl.from_arrow(conformed)
+    assert isinstance(frame, pl.DataFrame)
+    found = broken_rules(frame, contract)
+    counts = {rule.name: rule.holds.len() - int(rule.holds.sum()) for rule in found}
+    refused = [
+        frame.lazy()
+        .select(rule.columns)
+        .with_row_index("row")
+        .filter(~rule.holds)
+        .select(
+            "row",
+            pl.lit(rule.name).alias(RULE_COLUMN),
+            _as_text(rule.columns).alias(VALUE_COLUMN),
+            pl.format("{}, found {}", pl.lit(rule.demand), _as_text(rule.columns)).alias(REASON_COLUMN),
+        )
+        for rule in found
+    ]
+    return _part(conformed, contract, table, _joined(refused), counts, ())
+
+
+def _as_text(columns: tuple[str, ...]) -> pl.Expr:
+    return pl.concat_str(
+        [pl.col(name).cast(pl.String).fill_null("nothing") for name in columns],
+        separator=", ",
+    )
+
+
+def _joined(refused: list[pl.LazyFrame]) -> pl.DataFrame:
+    """Give one line per refused row, by row, its findings joined in the order of the rules."""
+    columns = [RULE_COLUMN, VALUE_COLUMN, REASON_COLUMN]
+    if not refused:
+        return pl.DataFrame(schema={"row": pl.UInt32} | dict.fromkeys(columns, pl.String))
+    return (
+        pl.concat(refused)
+        .group_by("row", maintain_order=True)
+        .agg(pl.col(columns).str.join("; "))
+        .sort("row")
+        .collect()
+    )
+
+
+def _refusals(count: int, structural: tuple[str, ...]) -> pl.DataFrame:
+    reason = "; ".join(structural)
+    return pl.select(
+        pl.int_range(count, dtype=pl.UInt32).alias("row"),
+        pl.lit(STRUCTURE).alias(RULE_COLUMN),
+        pl.lit("").alias(VALUE_COLUMN),
+        pl.lit(reason).alias(REASON_COLUMN),
+    )
+
+
+def _part(
+    rows: pa.Table,
+    contract: Contract,
+    table: str,
+    refused: pl.DataFrame,
+    counts: dict[str, int],
+    structural: tuple[str, ...],
+) -> Validation:
+    quarantined = rows.take(refused["row"].to_arrow())
+    for name in (RULE_COLUMN, VALUE_COLUMN, REASON_COLUMN):
+        quarantined = quarantined.append_column(
+            name, refused[name].to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+        )
+    good = rows
+    if structural:
+        good = contract.schema.empty_table()
+    elif refused.height:
+        keep = pl.repeat(True, rows.num_rows, eager=True).scatter(refused["row"], False)
+        good = rows.filter(keep.to_arrow())
+    return Validation(
+        table=table,
+        good=good,
+        quarantined=quarantined,
+        counts=counts,
+        structural=structural,
+        max_quarantined_share=contract.max_quarantined_share,
+    )

@@ -1,0 +1,73 @@
+"""Whether a batch has the columns and types its contract names, and the batch brought to exactly those types."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.validation.contract import ARROW_TYPES, Contract
+
+
+def conform(rows: pa.Table, contract: Contract) -> tuple[pa.Table, tuple[str, ...]]:
+    """Give `rows` in the contract's column order and types, and the faults that keep it from them.
+
+    A cast happens only where it loses nothing: 3.0 becomes 3, a naive time becomes UTC, NaN becomes missing; text is
+    never read as a number. Columns beyond the contract come last where it is not strict. With faults, the rows come
+    back as they are.
+    """
+    faults = [
+        f"column {name!r} is missing, expected {rule.type}"
+        for name, rule in contract.columns.items()
+        if name not in rows.column_names
+    ]
+    faults += [
+        f"column {name!r} appears {rows.column_names.count(name)} times, expected once"
+        for name in dict.fromkeys(rows.column_names)
+        if rows.column_names.count(name) > 1
+    ]
+    extra = [name for name in dict.fromkeys(rows.column_names) if name not in contract.columns]
+    if contract.strict:
+        faults += [
+            f"column {name!r} of type {rows.schema.field(rows.column_names.index(name)).type} is not in the contract"
+            for name in extra
+        ]
+    columns: dict[str, pa.ChunkedArray] = {}
+    for name, rule in contract.columns.items():
+        if rows.column_names.count(name) != 1:
+            continue
+        column, wanted = rows[name], ARROW_TYPES[rule.type]
+        try:
+            columns[name] = _cast(column, wanted)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            faults.append(
+                f"column {name!r} is {column.type}, expected {rule.type}" + (f": {error}" if str(error) else "")
+            )
+    if faults:
+        return rows, tuple(faults)
+    return pa.table(columns | {name: rows[name] for name in extra}), ()
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    found = column.type
+    if pa.types.is_dictionary(found):
+        return _cast(pc.cast(column, found.value_type), wanted)
+    if pa.types.is_floating(found):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, found), column)
+    if found == wanted:
+        return column
+    if not any(is_kind(found) and is_kind(wanted) for is_kind in _KINDS):
+        raise pa.ArrowInvalid("")
+    return pc.cast(column, wanted)
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype))
+
+
+def _is_time(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(dtype) or pa.types.is_date(dtype))
+
+
+_KINDS = (_is_number, _is_text, _is_time)

@@ -1,0 +1,165 @@
+"""What a batch as a whole must look like: named suites of Great Expectations, kept as readable files."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from mlops_assets.errors import ContractError, DeclarationError, UnknownNameError
+
+
+class Expectation(BaseModel, frozen=True, extra="forbid"):
+    """One line of a suite, written as Great Expectations itself writes it."""
+
+    type: str = Field(description="The expectation's name, such as expect_column_mean_to_be_between.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="What it is told, such as column and bounds.")
+    meta: dict[str, Any] = Field(
+        default_factory=dict, description="Notes for people, such as why a bound is where it is."
+    )
+
+    @property
+    def expected(self) -> str:
+        """Say what it is told in a line, less the column."""
+        told = {name: value for name, value in self.kwargs.items() if name != "column"}
+        return ", ".join(f"{name}={value}" for name, value in told.items())
+
+
+class QualitySuite(BaseModel, frozen=True, extra="forbid"):
+    """A named list of expectations on a batch; `meta` is for people."""
+
+    name: str
+    expectations: tuple[Expectation, ...] = Field(min_length=1)
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "QualitySuite":
+        """Give the suite kept in a JSON or YAML file.
+
+        Raises:
+            DeclarationError: The file is absent, or is no suite.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise DeclarationError(
+                f"The quality suite {path} cannot be read: {error.strerror}. Without it no batch can be judged. "
+                f"Put the file there, or correct the path.",
+                path=str(path),
+            ) from error
+        try:
+            return cls.model_validate(json.loads(text) if str(path).endswith(".json") else yaml.safe_load(text))
+        except (ValueError, yaml.YAMLError) as error:
+            fault = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "the file"
+            raise DeclarationError(
+                f"{path} is no quality suite: {where}: {fault}. "
+                f"A suite is a name and a list of expectations, each with its type and kwargs.",
+                path=str(path),
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectationResult:
+    """What one expectation found. `observed` of a rule on each value is the share of values that obey it."""
+
+    name: str
+    column: str | None
+    success: bool
+    observed: float | str | None
+    expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteResult:
+    """What a suite found in one batch, in the order of the suite."""
+
+    suite: str
+    passed: bool
+    results: tuple[ExpectationResult, ...]
+
+
+def check(rows: pa.Table, suite: QualitySuite) -> SuiteResult:
+    """Hold a batch against `suite`, every expectation of it. Nothing is sent anywhere and nothing is written.
+
+    Raises:
+        UnknownNameError: The suite names an expectation or a column that is not there.
+        DeclarationError: An expectation is told something that it does not take.
+        ContractError: An expectation could not be evaluated on these rows.
+    """
+    import great_expectations as gx
+
+    for expectation in suite.expectations:
+        column = expectation.kwargs.get("column")
+        if column is not None and column not in rows.column_names:
+            raise UnknownNameError(f"Column of quality suite {suite.name!r}", column, known=rows.column_names)
+    expectations = [_configured(number, expectation, suite) for number, expectation in enumerate(suite.expectations)]
+    outcome = (
+        _batch_definition()
+        .get_batch({"dataframe": rows.to_pandas()})
+        .validate(gx.ExpectationSuite(name=suite.name, expectations=expectations))
+    )
+    found = {result.expectation_config.meta["number"]: result for result in outcome.results}
+    results = tuple(_result(expectation, found[n], suite) for n, expectation in enumerate(suite.expectations))
+    return SuiteResult(suite=suite.name, passed=all(result.success for result in results), results=results)
+
+
+@cache
+def _batch_definition() -> Any:
+    """Give Great Expectations' handle for "this frame": in memory, silent, without progress bars."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return (
+        context.data_sources.add_pandas("rows").add_dataframe_asset("batch").add_batch_definition_whole_dataframe("all")
+    )
+
+
+def _configured(number: int, expectation: Expectation, suite: QualitySuite) -> Any:
+    """Give the expectation as an object of Great Expectations; given data, it drops unknown ones with a log line."""
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
+
+    known = list_registered_expectation_implementations()
+    if expectation.type not in known:
+        raise UnknownNameError(f"Expectation of quality suite {suite.name!r}", expectation.type, known=known)
+    try:
+        return ExpectationConfiguration(
+            type=expectation.type, kwargs=dict(expectation.kwargs), meta={"number": number}
+        ).to_domain_obj()
+    except (ValueError, TypeError) as error:
+        raise DeclarationError(
+            f"{expectation.type} in quality suite {suite.name!r} cannot be obeyed: {error}. Correct its kwargs.",
+            expectation=expectation.type,
+        ) from error
+
+
+def _result(expectation: Expectation, found: Any, suite: QualitySuite) -> ExpectationResult:
+    raised = [
+        info["exception_message"]
+        for info in (found.exception_info, *found.exception_info.values())
+        if isinstance(info, dict) and info.get("raised_exception")
+    ]
+    if raised:
+        raise ContractError(
+            f"{expectation.type} in quality suite {suite.name!r} could not be evaluated: {raised[0].strip()} "
+            f"So nothing is known of the batch. Correct the suite, or the type of the column.",
+            expectation=expectation.type,
+        )
+    observed = found.result.get("observed_value")
+    if observed is None and found.result.get("unexpected_percent") is not None:
+        observed = 1 - found.result["unexpected_percent"] / 100
+    return ExpectationResult(
+        name=expectation.type,
+        column=expectation.kwargs.get("column"),
+        success=bool(found.success),
+        observed=float(observed) if isinstance(observed, int | float) else observed and str(observed),
+        expected=expectation.expected,
+    )
