@@ -161,14 +161,19 @@ class AlertState:
     """What the rule remembers of one live model: the newest effects of each column, and what is raised."""
 
     bundle_sha256: str = ""
+    seen_until: datetime | None = None
     strengths: dict[str, tuple[float, ...]] = field(default_factory=dict)
     raised: dict[str, DriftAlert] = field(default_factory=dict)
 
     def after(self, report: DriftReport, policy: MonitorPolicy) -> "AlertState":
-        """Give the state once `report` is in. A window too small to judge changes nothing; a new model starts anew."""
-        if not report.sufficient:
-            return self
+        """Give the state once `report` is in.
+
+        A window too small to judge changes nothing, nor does one that overlaps what was seen: the same day would count
+        twice. A new model starts anew.
+        """
         before = self if report.bundle_sha256 == self.bundle_sha256 else AlertState(report.bundle_sha256)
+        if not report.sufficient or (before.seen_until and report.start < before.seen_until):
+            return before
         strengths, raised = {}, {}
         for column in (*report.columns, *((report.score,) if report.score else ())):
             name = column.column
@@ -176,11 +181,11 @@ class AlertState:
             strengths[name] = recent
             if alert := _alert(name, recent, before.raised.get(name), report.end, policy):
                 raised[name] = alert
-        return AlertState(report.bundle_sha256, strengths, raised)
+        return AlertState(report.bundle_sha256, report.end, strengths, raised)
 
 
 def alerts(policy: MonitorPolicy, reports: Iterable[DriftReport]) -> tuple[DriftAlert, ...]:
-    """Give the alerts standing after `reports`, oldest first in; their windows must not overlap. Strongest first."""
+    """Give the alerts standing after `reports` (oldest first), the strongest first."""
     state = AlertState()
     for report in reports:
         state = state.after(report, policy)

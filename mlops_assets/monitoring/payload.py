@@ -19,8 +19,8 @@ class PayloadPolicy(BaseModel, frozen=True, extra="forbid"):
     maximum_volume: float = Field(3.0, gt=0, description="Most rows, as a multiple of those expected.")
     null_rise: float = Field(0.2, gt=0, le=1, description="How much the share of nulls may exceed that of training.")
     unseen_share: float = Field(0.1, gt=0, le=1, description="Largest share of category levels not seen in training.")
-    out_of_range_share: float = Field(
-        0.9, gt=0, le=1, description="Largest share of numbers outside the training range; seasons reach far."
+    out_of_range_share: float | None = Field(
+        None, gt=0, le=1, description="Largest share of numbers outside training's range; none, as seasons reach far."
     )
 
 
@@ -95,6 +95,6 @@ def _faults(policy: PayloadPolicy, column: PayloadColumn) -> list[str]:
         )
     if (column.unseen_share or 0) > policy.unseen_share:
         faults.append(f"{column.column} holds levels unknown to the model in {column.unseen_share:.1%} of rows.")
-    if (column.out_of_range_share or 0) > policy.out_of_range_share:
+    if policy.out_of_range_share is not None and (column.out_of_range_share or 0) > policy.out_of_range_share:
         faults.append(f"{column.column} lies outside the training range in {column.out_of_range_share:.1%} of rows.")
     return faults

@@ -27,10 +27,9 @@ def cooldown(policy: RetrainingPolicy, situation: Situation) -> str | None:
     last = situation.requests[-1].decided_at
     if situation.now - last >= days * DAY:
         return None
-    refused = f", doubled by {situation.refusals} refused" if situation.refusals else ""
-    return (
-        f"the cooldown of {days:g} days{refused} after the request of {last:%Y-%m-%d} ends {last + days * DAY:%Y-%m-%d}"
-    )
+    refused = f", doubled by {situation.refusals} refused," if situation.refusals else ""
+    until = last + days * DAY
+    return f"the cooldown of {days:g} days{refused} after the request of {last:%Y-%m-%d} ends {until:%Y-%m-%d}"
 
 
 def budget(policy: RetrainingPolicy, situation: Situation) -> str | None:
@@ -39,7 +38,8 @@ def budget(policy: RetrainingPolicy, situation: Situation) -> str | None:
     if len(recent) < policy.max_per_30_days:
         return None
     free = recent[-policy.max_per_30_days] + BUDGET_DAYS * DAY
-    return f"{len(recent)} requests in {BUDGET_DAYS} days use up the budget of {policy.max_per_30_days} until {free:%Y-%m-%d}"
+    asked = f"{len(recent)} in {BUDGET_DAYS} days"
+    return f"the budget of {policy.max_per_30_days} requests is used up ({asked}) until {free:%Y-%m-%d}"
 
 
 def too_few_rows(policy: RetrainingPolicy, situation: Situation) -> str | None:

@@ -86,9 +86,9 @@ def decide(
         return _decision(model, False, NO_TRIGGER, f"No retraining: {quiet(policy, situation)}{alert}", key, now)
     if not new:
         first = answered[_key(model, findings[0])]
-        reason = f"No retraining: the request of {first.decided_at:%Y-%m-%d} answers this already ({findings[0].says}).{alert}"
+        says = f"the request of {first.decided_at:%Y-%m-%d} answers this already: {findings[0].says}"
         key = sha256_json([_key(model, findings[0]), "answered"])
-        return _decision(model, False, findings[0].trigger, reason, key, now)
+        return _decision(model, False, findings[0].trigger, f"No retraining: {says}.{alert}", key, now)
     says = "; ".join(finding.says for finding in new)
     held = {name: hold for name, brake in BRAKES.items() if (hold := brake(policy, situation))}
     if held:

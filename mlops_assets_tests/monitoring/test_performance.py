@@ -1,0 +1,173 @@
+"""Realised performance: right numbers, honest intervals, and no verdict on too little."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
+
+from mlops_assets.errors import MonitoringError, UnknownNameError
+from mlops_assets.monitoring import PerformancePolicy, measure
+from mlops_assets.records import Metric
+
+START, END = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 4, 8, tzinfo=UTC)
+POLICY = PerformancePolicy()
+
+
+def _predictions(size=4_000, skill=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(-1, 1, size=size)
+    labels = (rng.uniform(size=size) < 1 / (1 + np.exp(-skill * logit))).astype(float)
+    return 1 / (1 + np.exp(-logit)), labels
+
+
+def _measure(scores, labels, *, expected=None, policy=POLICY, task="binary", clusters=None):
+    return measure(
+        policy,
+        task=task,
+        scores=scores,
+        labels=labels,
+        expected=expected,
+        model="m",
+        bundle_sha256="b",
+        start=START,
+        end=END,
+        clusters=clusters,
+    )
+
+
+def _promise(value, name="auc"):
+    return Metric(name=name, value=value, n=1_000)
+
+
+def test_metrics_of_a_binary_model_agree_with_scikit_learn():
+    """AUC, log loss and Brier score, each inside its interval."""
+    scores, labels = _predictions()
+
+    report = _measure(scores, labels)
+
+    found = {metric.name: metric for metric in report.metrics}
+    assert found["auc"].value == pytest.approx(roc_auc_score(labels, scores))
+    assert found["log_loss"].value == pytest.approx(log_loss(labels, scores))
+    assert found["brier"].value == pytest.approx(brier_score_loss(labels, scores))
+    assert all(metric.low < metric.value < metric.high for metric in report.metrics)
+
+
+def test_metrics_of_a_regression_agree_with_scikit_learn():
+    """Root mean squared and mean absolute error, each inside its interval."""
+    rng = np.random.default_rng(1)
+    truth = rng.normal(100, 20, size=2_000)
+    scores = truth + rng.normal(1, 5, size=2_000)
+
+    report = _measure(scores, truth, task="regression")
+
+    found = {metric.name: metric for metric in report.metrics}
+    assert found["rmse"].value == pytest.approx(root_mean_squared_error(truth, scores))
+    assert found["mae"].value == pytest.approx(mean_absolute_error(truth, scores))
+    assert all(metric.low < metric.value < metric.high for metric in report.metrics)
+
+
+def test_the_interval_of_the_rmse_holds_the_truth_as_often_as_it_says():
+    """Of 400 windows of noise with standard deviation 5, about 95 % have 5 inside."""
+    rng = np.random.default_rng(2)
+    held = 0
+    for _ in range(400):
+        report = _measure(rng.normal(0, 5, size=600), np.zeros(600), task="regression")
+        held += report.metrics[0].low <= 5 <= report.metrics[0].high
+
+    assert 0.92 <= held / 400 <= 0.98
+
+
+@pytest.mark.parametrize(("promised", "degraded"), [(0.70, False), (0.75, False), (0.90, True)])
+def test_a_window_is_degraded_when_its_whole_interval_lies_below_the_promise(promised, degraded):
+    """Being a little worse is chance; being worse beyond interval and tolerance is a finding."""
+    scores, labels = _predictions()
+
+    report = _measure(scores, labels, expected=_promise(promised))
+
+    assert report.sufficient
+    assert report.degraded is degraded
+
+
+@pytest.mark.parametrize(("promised", "degraded"), [(4.0, True), (5.2, False), (9.0, False)])
+def test_an_error_is_degraded_when_it_is_larger_than_promised(promised, degraded):
+    """For errors, lower is better, so a window below its promise is good news."""
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=2_000)
+
+    report = _measure(truth + rng.normal(0, 5, 2_000), truth, task="regression", expected=_promise(promised, "rmse"))
+
+    assert report.degraded is degraded
+
+
+@pytest.mark.parametrize(
+    ("labelled", "of"), [(400, 400), (3_000, 4_000)], ids=["too few labels", "too many labels still missing"]
+)
+def test_there_is_no_verdict_on_too_little(labelled, of):
+    """A hopeless model is not called degraded while labels are few or a quarter of them is still out."""
+    scores, labels = _predictions(size=of, skill=-1.0)
+    labels[labelled:] = np.nan
+
+    report = _measure(scores, labels, expected=_promise(0.8))
+
+    assert report.metrics[0].value < 0.5
+    assert not report.sufficient
+    assert not report.degraded
+    assert report.coverage == labelled / of
+
+
+@pytest.mark.parametrize("labels", [np.zeros(1_000), np.full(1_000, np.nan), np.empty(0)])
+def test_where_no_metric_exists_none_is_given(labels):
+    """One class only, no label at all, no prediction at all: no number, and no verdict."""
+    report = _measure(np.linspace(0, 1, len(labels)), labels, expected=_promise(0.7))
+
+    assert report.metrics == ()
+    assert not report.sufficient
+    assert not report.degraded
+
+
+def test_without_a_promise_nothing_can_be_broken():
+    """A model whose evaluation promised nothing is measured and never degraded."""
+    scores, labels = _predictions(skill=-1.0)
+
+    report = _measure(scores, labels)
+
+    assert report.sufficient
+    assert not report.degraded
+
+
+def test_days_as_clusters_widen_the_interval_where_rows_of_a_day_share_their_fate():
+    """Four thousand flights of seven days say less than four thousand flights."""
+    rng = np.random.default_rng(4)
+    day = np.arange(4_200) // 600
+    truth = rng.normal(size=4_200)
+    scores = truth + rng.normal(0, 1, size=4_200) + rng.normal(0, 1, size=7)[day]
+
+    alone = _measure(scores, truth, task="regression").metrics[0]
+    by_day = _measure(scores, truth, task="regression", clusters=day).metrics[0]
+
+    assert by_day.value == alone.value
+    assert by_day.high - by_day.low > 3 * (alone.high - alone.low)
+
+
+def test_a_promised_metric_that_is_not_measured_is_refused():
+    """A promise nobody can check would never be broken."""
+    with pytest.raises(UnknownNameError, match="Known: auc, brier, log_loss"):
+        _measure(*_predictions(), expected=_promise(0.7, "auuc"))
+
+
+def test_labels_that_do_not_line_up_with_scores_are_refused():
+    """Numbers of different rows must not be paired."""
+    scores, labels = _predictions()
+
+    with pytest.raises(MonitoringError, match="4000 scores but 3999 labels"):
+        _measure(scores, labels[1:])
+
+
+def test_the_report_is_named_by_its_findings():
+    """More labels give another digest, the same labels the same."""
+    scores, labels = _predictions()
+    fewer = np.where(np.arange(4_000) < 10, np.nan, labels)
+
+    assert _measure(scores, labels).sha256 == _measure(scores, labels).sha256
+    assert _measure(scores, labels).sha256 != _measure(scores, fewer).sha256
