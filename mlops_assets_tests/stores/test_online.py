@@ -1,0 +1,244 @@
+"""The online store: what a decision finds, whatever the order rows were written in."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_assets.errors import StoreError
+from mlops_assets.records import FeatureView, Field
+from mlops_assets.stores.online import OnlineStore
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+UTC_US = pa.timestamp("us", "UTC")
+DELAYS = FeatureView(
+    name="carrier_delays",
+    keys=(Field(name="carrier", dtype="string"),),
+    features=(Field(name="mean_delay", dtype="float64", nullable=True), Field(name="flights", dtype="int64")),
+    ttl_s=48 * 3600.0,
+)
+WEATHER = FeatureView(
+    name="weather",
+    keys=(Field(name="origin", dtype="string"), Field(name="hour", dtype="timestamp")),
+    features=(
+        Field(name="sky", dtype="string", nullable=True),
+        Field(name="wind", dtype="float64", nullable=True),
+        Field(name="issued", dtype="timestamp"),
+    ),
+    ttl_s=1e9,
+)
+
+
+def rows(*entries: tuple[str, float | None, int, int]) -> pa.Table:
+    """Rows of DELAYS from (carrier, mean delay, event hour, known hour)."""
+    carriers, delays, event_hours, known_hours = zip(*entries, strict=True)
+    return pa.table(
+        {
+            "carrier": pa.array(carriers, pa.string()),
+            "mean_delay": pa.array(delays, pa.float64()),
+            "flights": pa.array(range(len(entries)), pa.int64()),
+            "event_time": pa.array([START + HOUR * hour for hour in event_hours], UTC_US),
+            "known_at": pa.array([START + HOUR * hour for hour in known_hours], UTC_US),
+        }
+    )
+
+
+def at(*hours: float) -> np.ndarray:
+    """Moments of decision, in hours since the start."""
+    return np.array([START.replace(tzinfo=None) + HOUR * hour for hour in hours], "datetime64[us]")
+
+
+def carriers(*names: str | None) -> dict[str, np.ndarray]:
+    return {"carrier": np.array(names, dtype=object)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OnlineStore:
+    return OnlineStore(tmp_path / "online.sqlite")
+
+
+def test_rows_come_back_in_the_order_of_the_keys(store):
+    """Every decision gets its own key's row, and a key never written is missing."""
+    store.write(DELAYS, rows(("AA", 1.5, 0, 0), ("UA", None, 0, 0)))
+
+    found = store.read(DELAYS, carriers("UA", "ZZ", "AA", None), at(1, 1, 1, 1))
+
+    assert found["mean_delay"].status.tolist() == ["ok", "missing", "ok", "missing"]
+    np.testing.assert_array_equal(found["mean_delay"].values, [np.nan, np.nan, 1.5, np.nan])
+    np.testing.assert_array_equal(found["flights"].values, [1.0, np.nan, 0.0, np.nan])
+    assert found["flights"].values.dtype == np.float64
+
+
+def test_strings_and_times_keep_their_types(store):
+    """A string is an object with None for null, a time is datetime64 in UTC; keys may be composed."""
+    hour = START + 5 * HOUR
+    table = pa.table(
+        {
+            "origin": ["EWR", "JFK"],
+            "hour": pa.array([hour, hour], UTC_US),
+            "sky": pa.array(["clear", None], pa.string()),
+            "wind": pa.array([3.0, None], pa.float64()),
+            "issued": pa.array([START, START], UTC_US),
+            "event_time": pa.array([START, START], UTC_US),
+            "known_at": pa.array([START, START], UTC_US),
+        }
+    )
+    store.write(WEATHER, table)
+    keys = {"origin": np.array(["JFK", "EWR", "EWR"], object), "hour": np.append(at(5, 5), np.datetime64("NaT"))}
+
+    found = store.read(WEATHER, keys, at(6, 6, 6))
+
+    assert found["sky"].values.tolist() == [None, "clear", None]
+    assert found["wind"].status.tolist() == ["ok", "ok", "missing"]
+    assert found["issued"].values[1] == at(0)[0]
+    assert np.isnat(found["issued"].values[2])
+
+
+@pytest.mark.parametrize(
+    ("hour", "status"),
+    [(0.999, "missing"), (1.0, "ok"), (48.0, "ok"), (48.001, "stale")],
+)
+def test_known_time_and_ttl_are_closed_at_both_ends(store, hour, status):
+    """A row counts from the moment it is known to exactly ttl after its event, both included."""
+    store.write(DELAYS, rows(("AA", 1.0, 0, 1)))
+
+    found = store.read(DELAYS, carriers("AA"), at(hour))["mean_delay"]
+
+    assert found.status.tolist() == [status]
+    assert np.isnan(found.values[0]) == (status != "ok")
+    assert np.isnat(found.event_time[0]) == (status == "missing")
+
+
+def test_a_decision_just_before_a_row_is_known_gets_the_one_before(store):
+    """Writing a row early does not take away what training would have seen."""
+    store.write(DELAYS, rows(("AA", 1.0, 0, 1), ("AA", 2.0, 24, 25)))
+
+    found = store.read(DELAYS, carriers("AA", "AA"), at(24.9, 25))["mean_delay"]
+
+    assert found.values.tolist() == [1.0, 2.0]
+    assert found.event_time.tolist() == at(0, 24).tolist()
+
+
+def test_a_row_superseded_when_it_arrives_is_never_the_answer(store):
+    """Late data about an older event does not hide the newer event, as in the point-in-time join."""
+    store.write(DELAYS, rows(("AA", 2.0, 10, 11)))
+    store.write(DELAYS, rows(("AA", 1.0, 5, 20)))
+
+    found = store.read(DELAYS, carriers("AA"), at(30))["mean_delay"]
+
+    assert found.values.tolist() == [2.0]
+
+
+def test_a_recomputed_row_corrects_the_one_it_repeats(store):
+    """The same key, event and known time means the same fact: the last writer knows it best."""
+    store.write(DELAYS, rows(("AA", 1.0, 0, 1)))
+    store.write(DELAYS, rows(("AA", 7.0, 0, 1)))
+
+    found = store.read(DELAYS, carriers("AA"), at(2))["mean_delay"]
+
+    assert found.values.tolist() == [7.0]
+
+
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from(["AA", "UA"]), st.integers(0, 60), st.integers(0, 30)),
+    min_size=1,
+    max_size=25,
+    unique=True,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(entries=ENTRIES, cuts=st.lists(st.integers(0, 25), max_size=4), chance=st.randoms(), hour=st.integers(0, 100))
+def test_any_interleaving_of_writes_gives_the_newest_row(tmp_path_factory, entries, cuts, chance, hour):
+    """However rows are batched and ordered, a decision finds what a search through all of them finds."""
+    facts = [(key, 1000.0 * event + delay, event, event + delay) for key, event, delay in entries]
+    shuffled = chance.sample(facts, len(facts))
+    store = OnlineStore(tmp_path_factory.mktemp("online") / "online.sqlite", history=25)
+    kept_one = OnlineStore(tmp_path_factory.mktemp("online") / "online.sqlite", history=1)
+    bounds = sorted({0, len(facts), *(cut for cut in cuts if cut < len(facts))})
+
+    for start, end in pairwise(bounds):
+        store.write(DELAYS, rows(*shuffled[start:end]))
+        kept_one.write(DELAYS, rows(*shuffled[start:end]))
+
+    for key in ("AA", "UA"):
+        of_key = sorted((fact[2], fact[3], fact[1]) for fact in facts if fact[0] == key)
+        known = [fact for fact in of_key if fact[1] <= hour]
+        found = store.read(DELAYS, carriers(key), at(hour))["mean_delay"]
+        if not known:
+            assert found.status.tolist() == ["missing"]
+        elif known[-1][0] < hour - 48:
+            assert found.status.tolist() == ["stale"]
+        else:
+            assert found.values.tolist() == [known[-1][2]]
+        newest = kept_one.event_time(DELAYS, carriers(key))
+        assert newest.tolist() == (at(of_key[-1][0]).tolist() if of_key else [None])
+
+
+def test_a_view_declared_anew_does_not_read_rows_of_the_old_shape(store):
+    """Other features mean another table, so values are never read under the wrong name; another ttl does not."""
+    store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
+    renamed = FeatureView(
+        name=DELAYS.name, keys=DELAYS.keys, features=(Field(name="median", dtype="float64"),), ttl_s=DELAYS.ttl_s
+    )
+    longer = FeatureView(name=DELAYS.name, keys=DELAYS.keys, features=DELAYS.features, ttl_s=1e9)
+
+    assert not store.holds(renamed)
+    with pytest.raises(StoreError, match="Materialize features/carrier_delays"):
+        store.read(renamed, carriers("AA"), at(1))
+    assert store.read(longer, carriers("AA"), at(1000))["mean_delay"].status.tolist() == ["ok"]
+    assert store.read(DELAYS, carriers("AA"), at(1000))["mean_delay"].status.tolist() == ["stale"]
+
+
+def test_reading_before_anything_was_written_says_what_to_do(store):
+    """There is no empty answer for a store that is not there, and no file is left behind."""
+    assert not store.holds(DELAYS)
+
+    with pytest.raises(StoreError, match="Materialize features/carrier_delays"):
+        store.read(DELAYS, carriers("AA"), at(1))
+
+    assert not store.path.exists()
+
+
+def test_a_row_known_before_its_event_is_refused(store):
+    """Such a row would let a decision see the future; nothing of the batch is written."""
+    with pytest.raises(StoreError, match="leak the future"):
+        store.write(DELAYS, rows(("AA", 1.0, 0, 0), ("UA", 1.0, 5, 4)))
+
+    assert not store.holds(DELAYS)
+
+
+def test_a_null_key_or_a_missing_column_is_refused_by_name(store):
+    """Rows that could never be found are a fault of the view, told with the column."""
+    table = rows(("AA", 1.0, 0, 0))
+
+    with pytest.raises(StoreError, match="null 'carrier'"):
+        store.write(DELAYS, table.set_column(0, "carrier", pa.array([None], pa.string())))
+    with pytest.raises(StoreError, match="lack flights"):
+        store.write(DELAYS, table.drop_columns(["flights"]))
+
+
+def test_readers_see_what_another_process_wrote(store):
+    """An open reader finds rows written after it began."""
+    store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
+    store.read(DELAYS, carriers("AA"), at(1))
+
+    OnlineStore(store.path).write(DELAYS, rows(("AA", 2.0, 1, 1)))
+
+    assert store.read(DELAYS, carriers("AA"), at(1))["mean_delay"].values.tolist() == [2.0]
+
+
+def test_the_read_path_imports_no_frames():
+    """The endpoint reads features without Arrow, pandas or Polars."""
+    heavy = "{'pyarrow', 'pandas', 'polars', 'duckdb'}"
+    program = f"import sys, mlops_assets.stores.online; assert not {heavy} & set(sys.modules), sorted(sys.modules)"
+
+    subprocess.run([sys.executable, "-c", program], check=True)
