@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import EXAMPLES_SHOWN, FeatureError, examples
-from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays, as_arrow
-from mlops_assets.features.compute import one_thread
+from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays, as_arrow, cast
 from mlops_assets.features.module import nearest
 from mlops_assets.features.plan import FeaturePlan
+from mlops_assets.features.view import one_thread
 from mlops_assets.records import FeatureView
 
 DECISION_TIME = "decision_time"
@@ -91,7 +91,8 @@ def _look_up(view: FeatureView, labels: pa.Table, rows: pa.Table) -> pa.Table:
     ordinal = pa.array(np.arange(labels.num_rows))
     decided = labels.column(DECISION_TIME)
     oldest = pc.subtract(decided, pa.scalar(timedelta(seconds=view.ttl_s), pa.duration("us")))
-    asked = pa.table([*labels.select(keys).columns, decided, oldest, ordinal], [*keys, DECISION_TIME, _OLDEST, _ROW])
+    sought = [cast(labels.column(key.name), key.dtype, name=key.name) for key in view.keys]
+    asked = pa.table([*sought, decided, oldest, ordinal], [*keys, DECISION_TIME, _OLDEST, _ROW])
     per_key = ", ".join(map(_quoted, keys))
     with one_thread() as connection:
         connection.register("asked", asked)

@@ -1,16 +1,11 @@
-"""Signs that a training set knows what no decision could have known. A finding is a reason to look, stated in words."""
+"""Signs that a training set knows what no decision could have known; each is a sentence, and a reason to look."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from mlops_assets.errors import FeatureError
-from mlops_assets.features.join import DECISION_TIME
+from mlops_assets.errors import FeatureError, examples
 from mlops_assets.records import Task
 from mlops_assets.statistics.classification import auc
 
@@ -21,106 +16,92 @@ SMALLEST_SAMPLE = 100  # fewer known values of a feature say nothing
 Numbers = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leak:
-    """One sign of a leak; `feature` is None where it concerns whole rows."""
+def find_leaks(
+    features: Mapping[str, Numbers],
+    *,
+    label: Numbers,
+    task: Task,
+    keys: Sequence[str],
+    train: npt.NDArray[np.bool_],
+    label_columns: Collection[str] = (),
+    categorical: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Give what looks like a leak: features that tell the label too well alone, rows both trained on and held out.
 
-    kind: Literal["target_copy", "implausible", "future", "overlap"]
-    feature: str | None
-    reason: str
-
-
-def leaking_features(
-    X: Numbers, y: Numbers, *, names: Sequence[str], categorical: Sequence[int] = (), task: Task
-) -> tuple[Leak, ...]:
-    """Give the features that tell the target too well on their own.
-
-    A category is judged by the target's mean per level, learned on every other row and tried on the rest, so that
-    many rare levels do not look like knowledge.
+    A category is judged by the label's mean per level, learned on every other row and tried on the rest, so that many
+    rare levels do not look like knowledge.
 
     Args:
-        X: Feature vectors, shape (n, features).
-        y: The target, shape (n,); 0 or 1 for a binary task.
-        names: The features, one per column.
-        categorical: The columns that hold codes of categories.
-        task: What is predicted; a feature is implausible beyond an AUC of 0.98, or a squared correlation of 0.999.
+        features: The columns of the vectors by name, shape (n,) each, NaN for null.
+        label: What is predicted, shape (n,); 0 or 1 for a binary task.
+        task: A feature is implausible beyond an AUC of 0.98, or a squared correlation of 0.999.
+        keys: What tells decisions apart, one per row.
+        train: Which rows are trained on; the others are held out.
+        label_columns: Columns the label is made of, which no feature may be.
+        categorical: The features that hold codes of categories.
+
+    Raises:
+        FeatureError: The lengths differ, so features would be held against other rows' labels.
     """
-    found = []
-    for position, name in enumerate(names):
-        column, target = X[:, position], y
+    for name, column in {**features, "keys": keys, "train": train}.items():
+        if len(column) != len(label):
+            raise FeatureError(f"{name!r} has {len(column)} rows where the label has {len(label)}.", feature=name)
+    return (
+        *(f"{name} is a column the label is made of." for name in features if name in label_columns),
+        *_tell_tales(features, label, task=task, categorical=categorical),
+        *_repeated(keys, train),
+    )
+
+
+def _tell_tales(
+    features: Mapping[str, Numbers], label: Numbers, *, task: Task, categorical: Collection[str]
+) -> Iterator[str]:
+    for name, column in features.items():
         known = ~np.isnan(column)
         if known.sum() < SMALLEST_SAMPLE:
             continue
-        column, target = column[known], target[known]
-        if np.array_equal(column, target):
-            found.append(Leak(kind="target_copy", feature=name, reason=f"{name} is the target itself."))
+        values, target = column[known], label[known]
+        if np.array_equal(values, target):
+            yield f"{name} is the label itself."
             continue
-        if position in categorical:
-            column, target = _level_means(column, target)
+        if name in categorical:
+            values, target = _level_means(values, target)
         if task == "binary":
-            strength, measure, limit = _separation(target, column), "AUC", IMPLAUSIBLE_AUC
+            strength, measure, limit = _separation(target, values), "an AUC", IMPLAUSIBLE_AUC
         else:
-            strength, measure, limit = _correlation(target, column) ** 2, "squared correlation", IMPLAUSIBLE_R2
+            strength, measure, limit = _squared_correlation(target, values), "a squared correlation", IMPLAUSIBLE_R2
         if strength > limit:
-            reason = f"{name} alone reaches {measure} {strength:.4f}, above {limit}: was it known at the decision?"
-            found.append(Leak(kind="implausible", feature=name, reason=reason))
-    return tuple(found)
+            yield f"{name} alone reaches {measure} of {strength:.4f}, above {limit}. Was it known at the decision?"
 
 
-def leaking_rows(
-    table: pa.Table, *, row_key: str, train: pa.ChunkedArray, holdout: pa.ChunkedArray
-) -> tuple[Leak, ...]:
-    """Give the signs in the rows: a feature from after its decision, or a row trained on and judged by alike.
-
-    Args:
-        table: Joined rows, as `point_in_time` gives them.
-        row_key: The column that tells rows apart, such as `flight_id`.
-        train: Row keys trained on.
-        holdout: Row keys held out.
-
-    Raises:
-        FeatureError: `table` has no `decision_time` or no `row_key`.
-    """
-    for name in (DECISION_TIME, row_key):
-        if name not in table.column_names:
-            raise FeatureError(
-                f"the training set has no column {name!r}, so leaks in rows cannot be seen.", column=name
-            )
-    found = []
-    for name in (name for name in table.column_names if name.endswith("__event_time")):
-        late = pc.sum(pc.greater(table.column(name), table.column(DECISION_TIME))).as_py() or 0
-        if late:
-            view = name.removesuffix("__event_time")
-            reason = f"{late} of {table.num_rows} rows hold features of view {view} from after their decision."
-            found.append(Leak(kind="future", feature=None, reason=reason))
-    twice = table.num_rows - pc.count_distinct(table.column(row_key)).as_py()
-    if twice:
-        found.append(Leak(kind="overlap", feature=None, reason=f"{twice} rows repeat the {row_key} of another."))
-    both = pc.sum(pc.is_in(holdout, value_set=train)).as_py() or 0
-    if both:
-        found.append(Leak(kind="overlap", feature=None, reason=f"{both} held-out rows were also trained on."))
-    return tuple(found)
+def _repeated(keys: Sequence[str], train: npt.NDArray[np.bool_]) -> Iterator[str]:
+    trained_on = {key for key, inside in zip(keys, train.tolist(), strict=True) if inside}
+    held_out = {key for key, inside in zip(keys, train.tolist(), strict=True) if not inside}
+    if both := sorted(trained_on & held_out):
+        yield f"{len(both)} decisions are both trained on and held out: {examples(both)}."
+    if twice := len(keys) - len(trained_on | held_out) - len(both):
+        yield f"{twice} rows repeat a decision that is there already."
 
 
-def _level_means(codes: Numbers, target: Numbers) -> tuple[Numbers, Numbers]:
-    """Give, for every second row, the mean target of its level among the other rows, and the row's own target."""
+def _level_means(codes: Numbers, label: Numbers) -> tuple[Numbers, Numbers]:
+    """Give, for every second row, the mean label of its level among the other rows, and the row's own label."""
     _, level = np.unique(codes, return_inverse=True)
-    rows = np.bincount(level[::2], minlength=level.max() + 1)
-    sums = np.bincount(level[::2], weights=target[::2], minlength=level.max() + 1)
-    means = np.where(rows > 0, sums / np.maximum(rows, 1), target[::2].mean())
-    return means[level[1::2]], target[1::2]
+    levels = int(level.max()) + 1
+    rows = np.bincount(level[::2], minlength=levels)
+    sums = np.bincount(level[::2], weights=label[::2], minlength=levels)
+    means = np.where(rows > 0, sums / np.maximum(rows, 1), label[::2].mean())
+    return means[level[1::2]], label[1::2]
 
 
-def _separation(target: Numbers, column: Numbers) -> float:
-    """Give the AUC of the better direction; 0.5 where only one class is there."""
-    positives = int(np.count_nonzero(target))
-    if positives in (0, target.size):
+def _separation(label: Numbers, values: Numbers) -> float:
+    """Give the AUC in the better direction; 0.5 where only one class is there."""
+    if not 0 < np.count_nonzero(label) < label.size:
         return 0.5
-    area = auc(target, column)
+    area = auc(label, values)
     return max(area, 1.0 - area)
 
 
-def _correlation(target: Numbers, column: Numbers) -> float:
-    if np.ptp(target) == 0 or np.ptp(column) == 0:
+def _squared_correlation(label: Numbers, values: Numbers) -> float:
+    if np.ptp(label) == 0 or np.ptp(values) == 0:
         return 0.0
-    return float(np.corrcoef(target, column)[0, 1])
+    return float(np.corrcoef(label, values)[0, 1] ** 2)

@@ -1,6 +1,6 @@
 """Whether the endpoint saw what training would have seen: served vectors against recomputed ones, bit for bit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,8 +9,11 @@ import pyarrow as pa
 
 from mlops_assets.errors import FeatureError
 from mlops_assets.features.columns import as_arrays
-from mlops_assets.features.join import DECISION_TIME, training_rows
+from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.features.vector import Vectorizer
+from mlops_assets.records import Field
+
+DECIDED = Field(name=DECISION_TIME, dtype="timestamp")
 
 Vectors = npt.NDArray[np.float64]
 
@@ -83,17 +86,22 @@ def compare(
     return ParityReport(n=len(keys), equal=int((~differ.any(axis=1)).sum()), differing=counts, first=first)
 
 
-def recompute(vectorizer: Vectorizer, requests: pa.Table, rows: Mapping[str, pa.Table]) -> Vectors:
-    """Give the vectors of logged requests as the offline tables would have answered them at their decision times.
+def compare_served(vectorizer: Vectorizer, offline: pa.Table, *, served: Vectors, ids: Sequence[str]) -> ParityReport:
+    """Give the report on logged vectors against those the offline tables give at the same decision times.
 
     Args:
         vectorizer: The model version that served them.
-        requests: The request columns and `decision_time`, in the order served.
-        rows: The rows of each view by its name.
+        offline: The logged requests joined as of their decision times, as `training_rows` gives them.
+        served: The vectors as logged, in the same order.
+        ids: The request id of each.
     """
-    names = [request.name for request in vectorizer.spec.request]
-    table = training_rows(vectorizer.plan, requests.select([*names, DECISION_TIME]), rows)
-    return vectorizer.vector(as_arrays(table, vectorizer.plan.inputs))
+    return compare(
+        served,
+        vectorizer.vector(as_arrays(offline, vectorizer.plan.inputs)),
+        names=vectorizer.names,
+        keys=ids,
+        times=as_arrays(offline, [DECIDED])[DECISION_TIME],
+    )
 
 
 def _bits(vectors: Vectors) -> npt.NDArray[np.uint64]:

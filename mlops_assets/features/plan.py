@@ -41,7 +41,9 @@ class FeaturePlan:
         self.inputs = self._vector.inputs
         asked = {self._stored[field.name][1].name for field in self.inputs if field.name in self._stored}
         self.views = tuple(view for view in views if view.name in asked)
-        self._key_fields = {key.name: key for view in self.views for key in view.keys}
+        self._key_fields: dict[str, Field] = {}
+        for view in self.views:
+            self._claim_keys(view)
         self._keys = self._compile(tuple(self._key_fields), asked_by="a view's keys")
         self._refuse_stored_keys()
 
@@ -102,6 +104,17 @@ class FeaturePlan:
                     feature=field.name,
                 )
             self._stored[field.name] = (field, view)
+
+    def _claim_keys(self, view: FeatureView) -> None:
+        for key in view.keys:
+            other = self._key_fields.setdefault(key.name, key)
+            if other.dtype != key.dtype:
+                raise FeatureError(
+                    f"features of {self.module.name}: view {view.name!r} is looked up by {key.name!r} as {key.dtype}, "
+                    f"another view by the same name as {other.dtype}. Rename one of them.",
+                    model=self.module.name,
+                    feature=key.name,
+                )
 
     def _compile(self, names: Sequence[str], *, asked_by: str) -> Program:
         """Settle what to fetch and in which order to call, so that every argument is there when it is needed."""

@@ -1,7 +1,7 @@
 """A settled order of calls over columns: what runs in training on a million rows and in the endpoint on one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,10 @@ class Program:
     inputs: tuple[Field, ...]
     calls: tuple[Call, ...]
     outputs: tuple[int, ...]
+    memory: tuple[np.dtype[Any], ...] = field(init=False)  # settled once: looking it up is a tenth of a request
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", tuple(MEMORY[each.dtype] for each in self.inputs))
 
     def run(self, columns: Mapping[str, Array]) -> list[Array]:
         """Give the columns asked for.
@@ -68,21 +72,21 @@ class Program:
 
     def _inputs(self, columns: Mapping[str, Array]) -> list[Array]:
         values: list[Array] = []
-        for field in self.inputs:
-            column = columns.get(field.name)
+        for declared, memory in zip(self.inputs, self.memory, strict=True):
+            column = columns.get(declared.name)
             if column is None:
                 raise FeatureError(
-                    f"input {field.name!r} is missing, so nothing can be computed from it."
-                    f"{nearest(field.name, columns)} Given: {', '.join(columns) or 'nothing'}.",
-                    feature=field.name,
+                    f"input {declared.name!r} is missing, so nothing can be computed from it."
+                    f"{nearest(declared.name, columns)} Given: {', '.join(columns) or 'nothing'}.",
+                    feature=declared.name,
                 )
-            if column.dtype != MEMORY[field.dtype]:
-                column = as_column(column, field)
+            if column.dtype != memory:
+                column = as_column(column, declared)
             if values and column.shape != values[0].shape:
                 raise FeatureError(
-                    f"input {field.name!r} has shape {column.shape} where {self.inputs[0].name!r} has "
+                    f"input {declared.name!r} has shape {column.shape} where {self.inputs[0].name!r} has "
                     f"{values[0].shape}. Every input holds one value per row.",
-                    feature=field.name,
+                    feature=declared.name,
                 )
             values.append(column)
         return values

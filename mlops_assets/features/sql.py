@@ -39,7 +39,7 @@ def parse(sql: str, *, tables: Iterable[str]) -> exp.Query:
         raise ValueError("the SQL of a view is exactly one SELECT")
     known = {*tables, *(cte.alias for cte in query.find_all(exp.CTE))}
     for table in query.find_all(exp.Table):
-        if table.name not in known:
+        if table.name and table.name not in known:  # a table function has no name; DuckDB keeps it from files
             raise UnknownNameError("table alias", table.name, known=known)
     for name in parameters(query):
         if name not in PARAMETERS:

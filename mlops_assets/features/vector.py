@@ -62,21 +62,30 @@ class Vectorizer:
             FeatureError: An input is missing or wrong, a function fails, or a feature is not of the kind it had in
                 training.
         """
-        columns = self.plan.values(inputs)
-        vectors = np.empty((columns[0].shape[0], len(columns)))
-        for position, (column, codes) in enumerate(zip(columns, self._codes, strict=True)):
-            kind = column.dtype.kind
-            if codes is not None and kind in "OU":
-                vectors[:, position] = np.fromiter(map(codes.get, column.tolist(), repeat(nan)), float, column.size)
-            elif codes is None and kind in "fbiu":
-                vectors[:, position] = column
-            else:
-                raise FeatureError(
-                    f"feature {self.names[position]!r} came out as {column.dtype}; in training it was "
-                    f"{'a number' if codes is None else 'a category'}. Let the function give one kind always.",
-                    feature=self.names[position],
-                )
+        columns = [
+            self._coded(position, column, codes)
+            for position, (column, codes) in enumerate(zip(self.plan.values(inputs), self._codes, strict=True))
+        ]
+        rows = columns[0].shape[0]
+        if rows == 1:  # one call instead of one per feature: half the time of a request's vector
+            return np.concatenate(columns, dtype=np.float64, casting="unsafe").reshape(1, -1)
+        vectors = np.empty((rows, len(columns)))
+        for position, column in enumerate(columns):
+            vectors[:, position] = column
         return vectors
+
+    def _coded(self, position: int, column: Array, codes: dict[str, float] | None) -> Array:
+        """Give a feature as numbers: itself, or the codes of its levels."""
+        kind = column.dtype.kind
+        if codes is None and kind in "fbiu":
+            return column
+        if codes is not None and kind in "OU":
+            return np.fromiter(map(codes.get, column.tolist(), repeat(nan)), np.float64, column.size)
+        raise FeatureError(
+            f"feature {self.names[position]!r} came out as {column.dtype}; in training it was "
+            f"{'a number' if codes is None else 'a category'}. Let the function give one kind always.",
+            feature=self.names[position],
+        )
 
 
 def rows_of(inputs: Mapping[str, Array], rows: npt.NDArray[np.intp]) -> Iterator[dict[str, Array]]:

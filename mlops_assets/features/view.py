@@ -1,106 +1,209 @@
-"""Declaring stored features: whose they are, the SQL that computes them, how long they hold."""
+"""Computing stored features: a view's SQL over Arrow tables, each row stamped with when it became known."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from mlops_assets import records
-from mlops_assets.errors import UnknownNameError, examples
+from mlops_assets.errors import EXAMPLES_SHOWN, FeatureError, examples
 from mlops_assets.features import sql as view_sql
+from mlops_assets.features.columns import UTC_MICROSECONDS, cast
+from mlops_assets.features.definition import PARTITION_END, STAMPS, ViewDefinition, lineage
+from mlops_assets.features.module import Dtype, nearest
 
-PARTITION_END = "partition_end"
-STAMPS = ("event_time", "known_at")  # columns every row of a view carries beside its keys and features
+__all__ = ["Span", "ViewDefinition", "compute", "compute_many", "lineage"]
 
-
-def _not_negative(duration: timedelta) -> timedelta:
-    if duration < timedelta(0):
-        raise ValueError("a duration cannot be negative")
-    return duration
-
-
-Duration = Annotated[timedelta, AfterValidator(_not_negative)]
+Partition = TypeVar("Partition")
+PartitionedTable: TypeAlias = "pa.Table | Mapping[str, pa.Table]"
 
 
-class ViewDefinition(BaseModel, frozen=True, extra="forbid"):
-    """A feature view as YAML declares it."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The view's name, and its asset's.")
-    description: str = Field(default="", description="One sentence for people who look for features.")
-    owner: str | None = Field(default=None, description="Who answers for it: an e-mail address or `team:name`.")
-    keys: dict[str, Literal["string", "int64", "timestamp"]] = Field(
-        min_length=1, description="The columns that find a row, with their dtypes."
-    )
-    features: dict[str, Literal["float64", "string"]] = Field(
-        min_length=1, description="The features, with their dtypes; any may be null, so whole numbers are float64."
-    )
-    describe: dict[str, str] = Field(default={}, description="One sentence per feature, for the catalogue.")
-    tables: dict[str, str] = Field(min_length=1, description="The table each alias in the SQL stands for.")
-    lookback_days: int = Field(
-        default=0, ge=0, description="How many days of partitions before its own a partition is computed from."
-    )
-    event_time: str = Field(
-        default=PARTITION_END,
-        description="The column that says when a row was true, or `partition_end`.",
-    )
-    available_after: Duration = Field(
-        default=timedelta(0), description="How long after the end of a partition its rows can be looked up."
-    )
-    ttl: Duration = Field(description="How long after its event time a row still answers.")
-    sql: str = Field(description="One SELECT in DuckDB's SQL; $partition_start and $partition_end are its partition.")
-
-    @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
-        query = view_sql.parse(self.sql, tables=self.tables)
-        if both := sorted({*self.keys} & {*self.features}):
-            raise ValueError(f"{examples(both)} cannot be key and feature at once")
-        if reserved := sorted({*self.keys, *self.features} & {*STAMPS, "decision_time"}):
-            raise ValueError(f"{examples(reserved)} is a name the join needs; choose another")
-        for name in self.describe:
-            if name not in self.features:
-                raise UnknownNameError("feature", name, known=self.features)
-        given = view_sql.columns_of(query)
-        if given is not None:
-            for name in self.columns:
-                if name not in given:
-                    raise UnknownNameError("column", name, known=given)
-            if extra := sorted({*given} - {*self.columns}):
-                raise ValueError(f"the SQL also gives {examples(extra)}; declare it, or leave it out of the SELECT")
-        return self
+class Span(Protocol):
+    """A partition's time: closed at the start, open at the end, both aware."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns the SQL must give back: keys, features, and the event time where it is a column."""
-        timed = () if self.event_time == PARTITION_END else (self.event_time,)
-        return tuple(dict.fromkeys([*self.keys, *self.features, *timed]))
+    def start(self) -> datetime:
+        """The first moment inside."""
 
-    def record(self) -> records.FeatureView:
-        """Give what travels with a model: the keys, the features and how long a row holds."""
-        return records.FeatureView(
-            name=self.name,
-            keys=tuple(records.Field(name=name, dtype=dtype) for name, dtype in self.keys.items()),
-            features=tuple(
-                records.Field(name=name, dtype=dtype, nullable=True, description=self.describe.get(name, ""))
-                for name, dtype in self.features.items()
-            ),
-            ttl_s=self.ttl.total_seconds(),
-        )
+    @property
+    def end(self) -> datetime:
+        """The first moment after."""
 
 
-def lineage(
-    view: ViewDefinition, columns: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Give the (table, column) pairs each stored column is computed from; none for what only the partition decides.
+def compute(view: ViewDefinition, tables: Mapping[str, PartitionedTable], span: Span | None = None) -> pa.Table:
+    """Give the rows of one partition: keys, features, `event_time` and `known_at`, sorted by keys.
+
+    `known_at` is the later of the event time and the moment the partition could be looked up; without a span it is
+    the event time plus `available_after`.
 
     Args:
         view: The definition.
-        columns: Column names by table name; needed where the SQL uses stars or leaves tables unsaid.
+        tables: For each alias a whole table, or its partitions by day. Of partitions, only the `lookback_days` up to
+            the span's own day are shown to the SQL, so it cannot look ahead; of a whole table, everything is.
+        span: The partition's time; None for a view that is computed as a whole.
+
+    Raises:
+        FeatureError: The SQL fails; a column is missing, of another type, or null where it may not be; or two rows
+            of a key are known at the same moment, so neither would be the answer.
     """
-    origin = {name: name for name in (*view.keys, *view.features)}
-    if view.event_time != PARTITION_END:
-        origin["event_time"] = view.event_time
-    return {
-        stored: view_sql.sources_of(view.sql, output, tables=view.tables, columns=columns or {})
-        for stored, output in origin.items()
-    }
+    with _computation(view, tables) as computation:
+        return computation.rows(span)
+
+
+def compute_many(
+    view: ViewDefinition, tables: Mapping[str, PartitionedTable], spans: Mapping[Partition, Span | None]
+) -> dict[Partition, pa.Table]:
+    """Give the rows of many partitions, each exactly as `compute` gives it, with one connection and no copies."""
+    with _computation(view, tables) as computation:
+        return {partition: computation.rows(span) for partition, span in spans.items()}
+
+
+@contextmanager
+def one_thread() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a DuckDB that computes the same bits each time, in UTC, and sees nothing but what it is shown."""
+    with duckdb.connect(config={"threads": 1}) as connection:  # parallel float sums differ from run to run
+        for setting in ("TimeZone = 'UTC'", "python_enable_replacements = false", "enable_external_access = false"):
+            connection.execute(f"SET {setting}").fetchall()
+        yield connection
+
+
+@contextmanager
+def _computation(view: ViewDefinition, tables: Mapping[str, PartitionedTable]) -> Iterator["_Computation"]:
+    given = {alias: rows for alias, rows in tables.items() if isinstance(rows, pa.Table) or len(rows)}
+    if missing := [alias for alias in view.tables if alias not in given]:
+        raise FeatureError(
+            f"view {view.name!r} reads {examples(missing)}, of which nothing was given. "
+            f"Materialize {examples(view.tables[alias] for alias in missing)} first.",
+            view=view.name,
+            missing=missing,
+        )
+    with one_thread() as connection:
+        yield _Computation(connection, view, {alias: _Shown(given[alias]) for alias in view.tables})
+
+
+class _Shown:
+    """A table in one piece, of which any run of partitions is a slice."""
+
+    def __init__(self, rows: PartitionedTable) -> None:
+        self._starts: list[tuple[str, int]] | None = None
+        if isinstance(rows, pa.Table):
+            self._whole = rows
+            return
+        self._starts, start = [], 0
+        for partition in sorted(rows):
+            self._starts.append((partition, start))
+            start += rows[partition].num_rows
+        self._whole = pa.concat_tables([rows[partition] for partition, _ in self._starts])
+
+    def between(self, first: str, last: str) -> pa.Table:
+        """Give the rows of the partitions from `first` to `last`, both included; everything if there are none."""
+        if self._starts is None:
+            return self._whole
+        size = self._whole.num_rows
+        begin = next((start for partition, start in self._starts if partition >= first), size)
+        end = next((start for partition, start in self._starts if partition > last), size)
+        return self._whole.slice(begin, max(0, end - begin))
+
+
+class _Computation:
+    """One view over its tables, ready for any of its partitions."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, view: ViewDefinition, tables: Mapping[str, _Shown]
+    ) -> None:
+        self._connection = connection
+        self._view = view
+        self._tables = tables
+        self._parameters = view_sql.parameters(view_sql.parse(view.sql, tables=view.tables))
+
+    def rows(self, span: Span | None) -> pa.Table:
+        view = self._view
+        found = self._query(span)
+        if span is None:
+            event_time = self._column(found, view.event_time, "timestamp")
+            known_at = pc.add(event_time, pa.scalar(view.available_after, pa.duration("us")))
+        else:
+            end = pa.scalar(span.end, UTC_MICROSECONDS)
+            known_from = pa.scalar(span.end + view.available_after, UTC_MICROSECONDS)
+            event_time = (
+                pa.chunked_array([pa.repeat(end, found.num_rows)])
+                if view.event_time == PARTITION_END
+                else self._column(found, view.event_time, "timestamp")
+            )
+            known_at = pc.if_else(pc.greater(event_time, known_from), event_time, known_from)
+        dtypes: dict[str, Dtype] = {**view.keys, **view.features}
+        columns = {name: self._column(found, name, dtype) for name, dtype in dtypes.items()}
+        rows = pa.table({**columns, STAMPS[0]: event_time, STAMPS[1]: known_at})
+        self._refuse_nulls(rows)
+        rows = rows.sort_by([(name, "ascending") for name in (*view.keys, STAMPS[1])]).combine_chunks()
+        self._refuse_ties(rows)
+        return rows
+
+    def _query(self, span: Span | None) -> pa.Table:
+        view = self._view
+        if span is None:
+            if self._parameters or view.event_time == PARTITION_END:
+                raise FeatureError(
+                    f"view {view.name!r} asks for its partition and was computed without one. "
+                    "Partition its asset by day, or name a column as event_time.",
+                    view=view.name,
+                )
+            first = last = None
+        else:
+            last = span.start.astimezone(UTC).date()
+            first = last - timedelta(days=view.lookback_days - 1)
+        for alias, shown in self._tables.items():
+            self._connection.register(alias, shown.between(str(first), str(last)))
+        values = {"partition_start": span.start, "partition_end": span.end} if span else {}
+        try:
+            query = self._connection.sql(view.sql, params={name: values[name] for name in self._parameters} or None)
+            return query.to_arrow_table()
+        except duckdb.Error as error:
+            raise FeatureError(
+                f"the SQL of view {view.name!r} failed on its tables: {error}", view=view.name, sql=view.sql
+            ) from error
+
+    def _column(self, found: pa.Table, name: str, dtype: Dtype) -> pa.ChunkedArray:
+        if name not in found.column_names:
+            raise FeatureError(
+                f"the SQL of view {self._view.name!r} gives no column {name!r}, which the view declares."
+                f"{nearest(name, dict.fromkeys(found.column_names))} It gives {', '.join(found.column_names)}.",
+                view=self._view.name,
+                column=name,
+            )
+        try:
+            return cast(found.column(name), dtype, name=name)
+        except FeatureError as error:
+            raise FeatureError(f"view {self._view.name!r}: {error}", view=self._view.name, column=name) from error
+
+    def _refuse_nulls(self, rows: pa.Table) -> None:
+        for name in (*self._view.keys, STAMPS[0]):
+            if rows.column(name).null_count:
+                raise FeatureError(
+                    f"view {self._view.name!r} has {rows.column(name).null_count} rows of {rows.num_rows} without "
+                    f"{name!r}, which no decision could find. Leave them out in the SQL: WHERE {name} IS NOT NULL.",
+                    view=self._view.name,
+                    column=name,
+                )
+
+    def _refuse_ties(self, rows: pa.Table) -> None:
+        """Refuse two rows of a key known at the same moment; `rows` are sorted by keys and known_at."""
+        earlier, later = rows.slice(0, max(0, rows.num_rows - 1)), rows.slice(1)
+        names = (*self._view.keys, STAMPS[1])
+        same: Any = reduce(pc.and_, (pc.equal(earlier.column(name), later.column(name)) for name in names))
+        tied = later.filter(same)
+        if tied.num_rows:
+            shown = [
+                ", ".join(f"{name}={value}" for name, value in row.items())
+                for row in tied.select(names).slice(0, EXAMPLES_SHOWN).to_pylist()
+            ]
+            raise FeatureError(
+                f"view {self._view.name!r} has {tied.num_rows} rows more than keys known at the same moment, so which "
+                f"of them answers would be chance: {'; '.join(shown)}. Give one row per key, or another event_time.",
+                view=self._view.name,
+                ties=tied.num_rows,
+            )

@@ -1,0 +1,91 @@
+"""What a leak looks like, and what only looks like one."""
+
+import numpy as np
+import pytest
+
+from mlops_assets.errors import FeatureError
+from mlops_assets.features.leakage import find_leaks
+
+ROWS = 2_000
+CHANCE = np.random.default_rng(11)
+LATE = (CHANCE.random(ROWS) < 0.3).astype(float)
+MINUTES = CHANCE.normal(100, 30, ROWS)
+HONEST = LATE + CHANCE.normal(0, 1, ROWS)
+KEYS = [f"flight-{n}" for n in range(ROWS)]
+TRAIN = np.arange(ROWS) < 1_500
+
+
+def leaks_in(features, *, label=LATE, task="binary", keys=KEYS, train=TRAIN, **more):
+    return find_leaks(features, label=label, task=task, keys=keys, train=train, **more)
+
+
+def test_an_honest_training_set_has_no_leaks():
+    """A good feature, a useless one, one of which little is known, and a category with a level per row."""
+    rare = np.full(ROWS, np.nan)
+    rare[:50] = LATE[:50]
+    features = {"good": HONEST, "noise": MINUTES, "rare": rare, "tailnum": np.arange(float(ROWS))}
+
+    assert leaks_in(features, categorical={"tailnum"}) == ()
+
+
+def test_a_copy_of_the_label_is_found_with_nulls_in_it():
+    """Only where it is known."""
+    copy = LATE.copy()
+    copy[::3] = np.nan
+
+    assert leaks_in({"good": HONEST, "copy": copy}) == ("copy is the label itself.",)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_number_that_ranks_too_well_is_found_in_either_direction(sign):
+    """Such as the arrival delay, of which the label is made."""
+    delay = sign * (LATE * 100 + CHANCE.normal(0, 10, ROWS))
+
+    (found,) = leaks_in({"delay": delay, "good": HONEST})
+
+    assert found.startswith(("delay alone reaches an AUC of 0.99", "delay alone reaches an AUC of 1"))
+
+
+def test_a_category_that_tells_the_label_is_found():
+    """Codes are in no order, so their own ranking says nothing."""
+    causes = np.where(LATE == 1, 1.0, CHANCE.choice([0.0, 2.0], ROWS))
+
+    (found,) = leaks_in({"cause": causes}, categorical={"cause"})
+
+    assert found.startswith("cause alone")
+
+
+def test_a_regression_is_judged_by_correlation():
+    """Hours for minutes is the same number; a rough forecast of it is not."""
+    features = {"hours": MINUTES / 60, "forecast": MINUTES + CHANCE.normal(0, 5, ROWS)}
+
+    (found,) = leaks_in(features, label=MINUTES, task="regression")
+
+    assert found.startswith("hours alone reaches a squared correlation of 1.0000")
+
+
+def test_a_column_of_the_label_may_be_no_feature():
+    """Whatever its values."""
+    assert leaks_in({"arr_delay": CHANCE.random(ROWS)}, label_columns=["arr_delay"]) == (
+        "arr_delay is a column the label is made of.",
+    )
+
+
+def test_a_decision_trained_on_and_held_out_is_found():
+    """And so is one that is there twice on one side."""
+    keys = list(KEYS)
+    keys[1_999] = keys[0]
+    keys[3] = keys[2]
+
+    found = leaks_in({"good": HONEST}, keys=keys)
+
+    assert found == (
+        "1 decisions are both trained on and held out: flight-0.",
+        "1 rows repeat a decision that is there already.",
+    )
+
+
+def test_columns_of_other_rows_are_refused():
+    """They would be held against other labels."""
+    with pytest.raises(FeatureError, match="'good' has 10 rows"):
+        leaks_in({"good": HONEST[:10]})
