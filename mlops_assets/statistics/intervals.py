@@ -175,7 +175,7 @@ def bootstrap_difference(
     drawn = _draws(statistic, n, seed=seed, resamples=resamples, clusters=clusters)
     tail = (1 - share(confidence, name="confidence")) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    fewer = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    fewer = int(min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)))
     p_value = min(1.0, 2 * (fewer + 1) / (resamples + 1))
     return Difference(float(statistic(np.arange(n))), float(low), float(high), p_value)
 

@@ -69,3 +69,7 @@ class Trainer(Protocol):
     def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
         """Give one score per row of `X`: the probability of the positive class, or the forecast number."""
         ...
+
+    def contributions(self, parts: Mapping[str, bytes], X: Array) -> Array:
+        """Give what each feature adds to each raw score, shape (n, d + 1); the last column is the expected score."""
+        ...

@@ -90,6 +90,7 @@ def test_bootstrap_never_claims_certainty():
     found = bootstrap_difference(lambda rows: 1.0, 20, seed=1, resamples=999)
 
     assert found.p_value == pytest.approx(2 / 1000)
+    assert {type(number) for number in found} == {float}  # records are written as JSON
 
 
 def test_smallest_detectable_is_noticed_four_times_in_five():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.statistics import auc, r2
@@ -49,6 +50,19 @@ def test_one_row_scores_as_it_does_among_many(trainer, binary):
     alone = np.concatenate([trainer.score(parts, binary.X[i : i + 1]) for i in range(20)])
     assert together.dtype == np.float64
     assert np.array_equal(together[:20], alone)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_contributions_add_up_to_the_score(trainer, task, request):
+    """What the features add, and the expected score in the last column, make the raw score of each row."""
+    rows = request.getfixturevalue(task)
+    parts = fit(trainer, rows, task).parts
+
+    added = trainer.contributions(parts, rows.X)
+
+    raw = added.sum(axis=1)
+    assert added.shape == (len(rows.X), len(rows.names) + 1)
+    assert trainer.score(parts, rows.X) == pytest.approx(expit(raw) if task == "binary" else raw, rel=1e-9)
 
 
 def test_scores_of_a_binary_model_are_probabilities(trainer, binary):

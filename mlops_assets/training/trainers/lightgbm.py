@@ -179,17 +179,11 @@ class LightGBMTrainer:
 
     def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
         """Give the booster's prediction per row, by one thread: the same arithmetic as the endpoint's."""
-        import lightgbm
+        return np.asarray(_booster(parts, X).predict(X, num_threads=1), dtype=np.float64)
 
-        booster = lightgbm.Booster(model_str=parts[PART].decode())
-        if X.ndim != 2 or X.shape[1] != booster.num_feature():
-            raise TrainingError(
-                f"The model takes {booster.num_feature()} features per row, but was given an array of shape {X.shape}; "
-                "columns would be read as others. Build the rows with the model's own feature vector.",
-                shape=X.shape,
-                features=booster.num_feature(),
-            )
-        return np.asarray(booster.predict(X, num_threads=1), dtype=np.float64)
+    def contributions(self, parts: Mapping[str, bytes], X: Array) -> Array:
+        """Give the exact Shapley values of the trees, which LightGBM computes itself."""
+        return np.asarray(_booster(parts, X).predict(X, num_threads=1, pred_contrib=True), dtype=np.float64)
 
     def _with_rounds(
         self,
@@ -267,6 +261,21 @@ class LightGBMTrainer:
             **{name: value for name, value in params.items() if name != "num_iterations"},
             "num_threads": self.threads,
         }
+
+
+def _booster(parts: Mapping[str, bytes], X: Array) -> Any:
+    """Load the booster, and refuse rows that are not as wide as it is."""
+    import lightgbm
+
+    booster = lightgbm.Booster(model_str=parts[PART].decode())
+    if X.ndim != 2 or X.shape[1] != booster.num_feature():
+        raise TrainingError(
+            f"The model takes {booster.num_feature()} features per row, but was given an array of shape {X.shape}; "
+            "columns would be read as others. Build the rows with the model's own feature vector.",
+            shape=X.shape,
+            features=booster.num_feature(),
+        )
+    return booster
 
 
 def _check(name: str, value: str | int | float | bool) -> None:

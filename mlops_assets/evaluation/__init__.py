@@ -1,0 +1,28 @@
+"""Judges a challenger on held-out time, beside the champion and the simple baseline.
+
+Knows labels and scores only, not where they come from. Every number has an interval where one is known, and every
+verdict its reasons in words, so that a refusal can be read, argued with and derived again.
+"""
+
+from mlops_assets.evaluation.gate import judge
+from mlops_assets.evaluation.measures import MEASURES, Measure, Terms
+from mlops_assets.evaluation.metrics import compare, evaluate, measure
+from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
+from mlops_assets.evaluation.slices import SliceDrop, SliceFindings, look_into_slices
+from mlops_assets.evaluation.value import BusinessValue
+
+__all__ = [
+    "MEASURES",
+    "BusinessValue",
+    "GatePolicy",
+    "Measure",
+    "SliceDrop",
+    "SliceFindings",
+    "Terms",
+    "compare",
+    "evaluate",
+    "judge",
+    "look_into_slices",
+    "measure",
+    "policy_sha256",
+]

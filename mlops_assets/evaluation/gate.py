@@ -1,0 +1,185 @@
+"""The promotion gate: one pure function from labels, scores and a policy to a verdict with its reasons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_assets.digests import sha256_json
+from mlops_assets.errors import EvaluationError, UnknownNameError
+from mlops_assets.evaluation.measures import Terms
+from mlops_assets.evaluation.metrics import compare, evaluate
+from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
+from mlops_assets.evaluation.rules import enough_rows, good_enough, identical, proven, unharmed_slices, worth_knowing
+from mlops_assets.evaluation.slices import look_into_slices
+from mlops_assets.evaluation.value import BusinessValue
+from mlops_assets.records import Comparison, EvaluationReport, ModelVersion, Task, Window
+from mlops_assets.statistics import Array
+from mlops_assets.statistics.inputs import Clusters, finite, labels, same_length
+
+Other = Literal["champion", "baseline"]
+
+
+def judge(
+    policy: GatePolicy,
+    *,
+    challenger: ModelVersion,
+    champion_sha256: str | None,
+    window: Window,
+    y: npt.ArrayLike,
+    challenger_scores: npt.ArrayLike,
+    champion_scores: npt.ArrayLike | None,
+    baseline_scores: npt.ArrayLike,
+    slices: Mapping[str, npt.NDArray[Any]] | None = None,
+    value: BusinessValue | None = None,
+    clusters: Clusters = None,
+    seed: int = 7,
+) -> EvaluationReport:
+    """Judge a challenger on rows that neither it nor the champion has learnt from.
+
+    With no champion only the baseline and the absolute rules apply.
+
+    Args:
+        policy: What must be shown.
+        challenger: The version judged; its task decides the metrics.
+        champion_sha256: Bundle digest of what is live, if anything is.
+        window: The held-out span that the rows come from.
+        y: Labels, shape (n,).
+        challenger_scores: Scores of the challenger, shape (n,): probabilities, or forecast numbers.
+        champion_scores: Scores of the champion on the same rows, exactly when there is a champion.
+        baseline_scores: Scores of the simple model on the same rows.
+        slices: Values of each column in `slice_columns`, shape (n,).
+        value: What decisions are worth; by default a hit in the top tenth counts one point.
+        clusters: What rows of like fate share, say their day, shape (n,); intervals are then honest about it.
+        seed: Of the bootstrap.
+
+    Raises:
+        EvaluationError: Rows do not belong together, hold one class only, or a champion's scores are missing.
+        UnknownNameError: A slice column is not given.
+        StatisticsInputError: A label or score is NaN, or a probability is none.
+    """
+    policy.require_task(challenger.task)
+    trade = value or BusinessValue()
+    terms = Terms(value=trade, confidence=policy.confidence, resamples=policy.resamples, seed=seed, clusters=clusters)
+    rows = _Rows.of(challenger.task, y, challenger_scores, champion_scores, baseline_scores, champion_sha256, clusters)
+    columns = _columns(policy, slices or {}, len(rows.y))
+    others: tuple[tuple[Other, Array | None], ...]
+    others = (("champion", rows.champion), ("baseline", rows.baseline))
+    comparisons = tuple(
+        _comparison(policy.primary_metric, rows, other, scores, terms) for other, scores in others if scores is not None
+    )
+    found = look_into_slices(
+        policy.primary_metric,
+        rows.y,
+        rows.challenger,
+        rows.champion,
+        columns=columns,
+        minimum_rows=policy.slice_minimum_rows,
+        terms=terms,
+    )
+    rules = [
+        *enough_rows(policy, challenger.task, rows.y),
+        *good_enough(policy, rows.y, rows.challenger, terms),
+        *(proven(policy, each) for each in comparisons),
+        *unharmed_slices(policy, found),
+    ]
+    notes = [*identical(challenger, champion_sha256), *worth_knowing(policy, comparisons, found)]
+    report = EvaluationReport(
+        model=challenger.model,
+        sha256="",
+        challenger=challenger,
+        champion_sha256=champion_sha256,
+        window=window,
+        challenger_metrics=evaluate(challenger.task, rows.y, rows.challenger, terms),
+        champion_metrics=() if rows.champion is None else evaluate(challenger.task, rows.y, rows.champion, terms),
+        baseline_metrics=evaluate(challenger.task, rows.y, rows.baseline, terms),
+        comparisons=comparisons,
+        slices=found.results,
+        policy_sha256=policy_sha256(policy, trade),
+        passed=all(rule.kept for rule in rules),
+        reasons=tuple([rule.sentence for rule in sorted(rules, key=lambda rule: rule.kept)] + notes),
+    )
+    return replace(report, sha256=_findings_sha256(report))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Labels and scores that belong together."""
+
+    y: Array
+    challenger: Array
+    champion: Array | None
+    baseline: Array
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        y: npt.ArrayLike,
+        challenger: npt.ArrayLike,
+        champion: npt.ArrayLike | None,
+        baseline: npt.ArrayLike,
+        champion_sha256: str | None,
+        clusters: Clusters,
+    ) -> "_Rows":
+        if (champion is None) != (champion_sha256 is None):
+            raise EvaluationError(
+                "A champion needs both its digest and its scores, but only one of them was given; judged without the "
+                "other, the challenger would be let through unseen, or the report would not say what it beat.",
+                champion_sha256=champion_sha256,
+            )
+        truth = labels(y).astype(np.float64) if task == "binary" else finite(y, name="y")
+        scores = {"challenger_scores": challenger, "baseline_scores": baseline}
+        if champion is not None:
+            scores["champion_scores"] = champion
+        checked = {name: finite(values, name=name) for name, values in scores.items()}
+        same_length(y=truth, **checked, **({} if clusters is None else {"clusters": clusters}))
+        if task == "binary" and min(truth.sum(), len(truth) - truth.sum()) < 2:
+            raise EvaluationError(
+                f"Of {len(truth)} held-out rows {int(truth.sum())} are positive, so nothing tells the classes apart "
+                "and no metric exists. Hold out more days, or check the label.",
+                rows=len(truth),
+                positives=int(truth.sum()),
+            )
+        return cls(
+            y=truth,
+            challenger=checked["challenger_scores"],
+            champion=checked.get("champion_scores"),
+            baseline=checked["baseline_scores"],
+        )
+
+
+def _columns(policy: GatePolicy, given: Mapping[str, npt.NDArray[Any]], n: int) -> dict[str, npt.NDArray[Any]]:
+    """Give the columns that the policy names, in its order."""
+    for name in policy.slice_columns:
+        if name not in given:
+            raise UnknownNameError("slice column", name, known=given)
+        if len(given[name]) != n:
+            raise EvaluationError(
+                f"Slice column {name!r} has {len(given[name])} values for {n} rows, so they do not belong together. "
+                "Take it from the same held-out rows as the labels.",
+                column=name,
+            )
+    return {name: given[name] for name in policy.slice_columns}
+
+
+def _comparison(metric: str, rows: _Rows, other: Other, scores: Array, terms: Terms) -> Comparison:
+    """Give the paired comparison of the challenger with `other`."""
+    found = compare(metric, rows.y, rows.challenger, scores, terms)
+    return Comparison(
+        other=other,
+        metric=metric,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        n=len(rows.y),
+    )
+
+
+def _findings_sha256(report: EvaluationReport) -> str:
+    """Give the digest of what was found; a tracking run's id, which differs between equal runs, is no finding."""
+    facts = {each.name: getattr(report, each.name) for each in fields(report)}
+    return sha256_json({**facts, "sha256": None, "challenger": report.challenger.sha256})

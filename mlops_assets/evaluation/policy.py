@@ -1,0 +1,91 @@
+"""What a challenger must show before it may go live."""
+
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from mlops_assets.digests import sha256_json
+from mlops_assets.errors import DeclarationError
+from mlops_assets.evaluation.measures import MEASURES
+from mlops_assets.evaluation.metrics import named
+from mlops_assets.evaluation.value import BusinessValue
+from mlops_assets.records import Task
+
+
+class GatePolicy(BaseModel, frozen=True, extra="forbid"):
+    """What a challenger must show on held-out time before it may go live. Fixed, and digested, before it is trained."""
+
+    primary_metric: str = Field(default="auc", description="The metric that decides; see MEASURES.")
+    non_inferiority_margin: float | None = Field(
+        default=None,
+        ge=0,
+        description="Loss against the champion, in the metric's unit, that must be ruled out. Metrics without a unit "
+        "have a default; for rmse, mae and value it must be declared.",
+    )
+    allow_shown_loss: bool = Field(
+        default=False,
+        description="Let a challenger pass that is shown to be worse, if within the margin. Small losses add up.",
+    )
+    minimum_gain: float | None = Field(
+        default=None,
+        ge=0,
+        description="If set, the challenger must be shown to be better than the champion by more than this.",
+    )
+    minimum_advantage: float = Field(
+        default=0.0, description="Advantage over the simple baseline that the challenger must be shown to exceed."
+    )
+    worst_allowed: float | None = Field(
+        default=None, description="Worst value of the primary metric with which a model may go live."
+    )
+    slice_columns: tuple[str, ...] = Field(default=(), description="Columns whose levels are looked at one by one.")
+    slice_minimum_rows: int = Field(default=300, ge=2, description="Rows below which a slice is small, and not judged.")
+    maximum_slice_drop: float | None = Field(
+        default=None, ge=0, description="Loss against the champion on any one slice that is refused if beyond chance."
+    )
+    minimum_rows: int = Field(default=1000, ge=2, description="Held-out rows without which nothing is concluded.")
+    minimum_per_class: int = Field(default=100, ge=2, description="Held-out rows of either class, for binary models.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence of every interval.")
+    resamples: int = Field(default=1000, ge=100, description="Draws of the bootstrap, where no formula is known.")
+
+    @model_validator(mode="after")
+    def _metric_can_judge(self) -> Self:
+        known = named(self.primary_metric)
+        judging = sorted(name for name, each in MEASURES.items() if each.gain)
+        if known.gain is None:
+            raise DeclarationError(
+                f"{self.primary_metric!r} is reported, but no model is judged by it. Use one of {', '.join(judging)}.",
+                metric=self.primary_metric,
+            )
+        if known.margin is None and self.non_inferiority_margin is None and self.minimum_gain is None:
+            raise DeclarationError(
+                f"`non_inferiority_margin` is missing: {self.primary_metric!r} is counted in the unit of the label or "
+                "of the value, so only you can say which loss does not matter.",
+                metric=self.primary_metric,
+            )
+        return self
+
+    @property
+    def margin(self) -> float:
+        """The loss against the champion that must be ruled out."""
+        declared = self.non_inferiority_margin
+        return declared if declared is not None else named(self.primary_metric).margin or 0.0
+
+    def require_task(self, task: Task) -> None:
+        """Refuse a policy whose primary metric belongs to another kind of model.
+
+        Raises:
+            DeclarationError: It does.
+        """
+        if named(self.primary_metric).task != task:
+            fitting = sorted(name for name, each in MEASURES.items() if each.task == task and each.gain)
+            raise DeclarationError(
+                f"`primary_metric` {self.primary_metric!r} does not exist for a {task} model. "
+                f"Use one of {', '.join(fitting)}.",
+                metric=self.primary_metric,
+                task=task,
+            )
+
+
+def policy_sha256(policy: GatePolicy, value: BusinessValue) -> str:
+    """Give the digest of everything that was decided before the scores were seen."""
+    return sha256_json({"gate": policy.model_dump(mode="json"), "value": value.model_dump(mode="json")})

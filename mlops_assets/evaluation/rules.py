@@ -1,0 +1,127 @@
+"""The rules of the gate, each kept or broken with its reason in words, and what else a reader should know."""
+
+from dataclasses import dataclass
+
+from mlops_assets.errors import examples
+from mlops_assets.evaluation.measures import Terms
+from mlops_assets.evaluation.metrics import named
+from mlops_assets.evaluation.policy import GatePolicy
+from mlops_assets.evaluation.slices import SliceFindings
+from mlops_assets.records import Comparison, ModelVersion, Task
+from mlops_assets.statistics import Array, smallest_detectable
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the gate, kept or broken, in words."""
+
+    kept: bool
+    text: str
+
+    @property
+    def sentence(self) -> str:
+        """The rule as it stands in the report."""
+        return f"{'Passed' if self.kept else 'Refused'}: {self.text}"
+
+
+def enough_rows(policy: GatePolicy, task: Task, y: Array) -> list[Rule]:
+    """Ask for enough held-out rows, and enough of either class."""
+    rules = [
+        Rule(
+            len(y) >= policy.minimum_rows,
+            f"{len(y):,} held-out rows, where at least {policy.minimum_rows:,} are asked for.",
+        )
+    ]
+    if task == "binary":
+        fewer = int(min(y.sum(), len(y) - y.sum()))
+        rules.append(
+            Rule(
+                fewer >= policy.minimum_per_class,
+                f"{fewer:,} of the rarer class among them, where at least {policy.minimum_per_class:,} are asked for.",
+            )
+        )
+    return rules
+
+
+def good_enough(policy: GatePolicy, y: Array, challenger: Array, terms: Terms) -> list[Rule]:
+    """Hold the primary metric against the worst value allowed."""
+    if policy.worst_allowed is None:
+        return []
+    known = named(policy.primary_metric)
+    found = known.value(y, challenger, terms)
+    kept = found >= policy.worst_allowed if known.higher_is_better else found <= policy.worst_allowed
+    least = f"at {'least' if known.higher_is_better else 'most'} {policy.worst_allowed:.4g}"
+    return [Rule(kept, f"{policy.primary_metric} is {found:.4g}, where {least} is asked for.")]
+
+
+def proven(policy: GatePolicy, found: Comparison) -> Rule:
+    """Hold a comparison against what must be shown: no loss beyond the margin, a gain, or an advantage."""
+    spoken = _spoken(found, policy.confidence)
+    if found.other == "baseline":
+        kept = found.low > policy.minimum_advantage
+        return Rule(kept, f"{spoken}; an advantage above {policy.minimum_advantage:.4g} is {_shown(kept)}.")
+    if policy.minimum_gain is not None:
+        kept = found.low > policy.minimum_gain
+        return Rule(kept, f"{spoken}; a gain above {policy.minimum_gain:.4g} is {_shown(kept)}.")
+    if found.high < 0 and not policy.allow_shown_loss:
+        return Rule(False, f"{spoken}; the challenger is shown to be worse.")
+    kept = found.low > -policy.margin
+    ruled = "ruled out" if kept else "not ruled out"
+    return Rule(kept, f"{spoken}; a loss beyond the margin of {policy.margin:.4g} is {ruled}.")
+
+
+def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
+    """Refuse a drop on one slice that is larger than allowed and too large to be chance."""
+    if policy.maximum_slice_drop is None or not found.drops:
+        return []
+    broken = [
+        f"{drop.column}={drop.level} by {drop.drop:.4g} on {drop.n:,} rows (p = {drop.p_value:.2g})"
+        for drop in sorted(found.drops, key=lambda drop: -drop.drop)
+        if drop.drop > policy.maximum_slice_drop and drop.p_value < 1 - policy.confidence
+    ]
+    allowed = f"more than {policy.maximum_slice_drop:.4g} and beyond chance"
+    if broken:
+        return [Rule(False, f"{policy.primary_metric} fell {allowed} against the champion on {examples(broken)}.")]
+    return [Rule(True, f"on none of {len(found.drops)} slices did {policy.primary_metric} fall {allowed}.")]
+
+
+def worth_knowing(policy: GatePolicy, comparisons: tuple[Comparison, ...], found: SliceFindings) -> list[str]:
+    """Say what these rows could have shown, and what was not looked at."""
+    notes = []
+    for each in comparisons:
+        least = smallest_detectable(each.low, each.high, confidence=policy.confidence)
+        note = (
+            f"Note: with these {each.n:,} rows, a true difference of {least:.4g} in {each.metric} to the {each.other} "
+            "would be noticed four times in five."
+        )
+        if each.other == "champion" and policy.minimum_gain is None and least > policy.margin > 0:
+            note += (
+                f" The margin of {policy.margin:.4g} is finer than that, so an equally good challenger may well be "
+                "refused: hold out more days, or widen the margin."
+            )
+        notes.append(note)
+    if not any(each.other == "champion" for each in comparisons):
+        notes.append("Note: no champion is live, so only the baseline and the absolute rules apply.")
+    if found.unmeasured:
+        notes.append(f"Note: {policy.primary_metric} does not exist on {examples(found.unmeasured)}.")
+    return notes
+
+
+def identical(challenger: ModelVersion, champion_sha256: str | None) -> list[str]:
+    """Say so when nothing has changed."""
+    if challenger.sha256 != champion_sha256:
+        return []
+    return ["Note: the challenger is the champion itself, byte for byte."]
+
+
+def _spoken(found: Comparison, confidence: float) -> str:
+    """Say a comparison in words."""
+    better = "better" if found.difference >= 0 else "worse"
+    return (
+        f"{found.metric} is {better} than the {found.other}'s by {abs(found.difference):.4g} "
+        f"({confidence:.0%} interval of the gain {found.low:.4g} to {found.high:.4g})"
+    )
+
+
+def _shown(kept: bool) -> str:
+    return "shown" if kept else "not shown"

@@ -1,0 +1,29 @@
+"""What a model's decisions are worth to those who act on them."""
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field
+
+from mlops_assets.statistics import top_scores
+
+
+class BusinessValue(BaseModel, frozen=True, extra="forbid"):
+    """The terms of trade: how many cases can be acted on, what a right one brings and what a wrong one costs."""
+
+    capacity_share: float = Field(
+        default=0.10, gt=0, le=1, description="Share of decisions that can be acted on: those with the highest scores."
+    )
+    value_of_hit: float = Field(default=1.0, description="What acting on a case brings when it was right to.")
+    cost_of_false_alarm: float = Field(default=0.0, ge=0, description="What acting on a case costs when it was not.")
+    unit: str = Field(default="points", description="What value and cost are counted in, for example EUR.")
+
+    def per_1000(self, y: npt.ArrayLike, score: npt.ArrayLike) -> float:
+        """Give the value, in `unit`, of 1,000 decisions like these when the capacity is used up by the highest scores.
+
+        >>> trade = BusinessValue(capacity_share=0.5, value_of_hit=10, cost_of_false_alarm=4)
+        >>> trade.per_1000([1, 0, 1, 0], [0.9, 0.8, 0.3, 0.1])
+        1500.0
+        """
+        top = top_scores(y, score, share=self.capacity_share)
+        worth = top.hits * self.value_of_hit - (top.rows - top.hits) * self.cost_of_false_alarm
+        return 1000 * worth / np.asarray(y).size

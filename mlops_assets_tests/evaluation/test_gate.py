@@ -1,0 +1,281 @@
+"""When a challenger passes, when it is refused, and what the report says about it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from mlops_assets.digests import sha256_json
+from mlops_assets.errors import DeclarationError, EvaluationError, UnknownNameError
+from mlops_assets.evaluation import BusinessValue, GatePolicy, judge, policy_sha256
+from mlops_assets.statistics import StatisticsInputError
+
+from .conftest import version
+
+QUICK = {"resamples": 100}
+CHAMPION = "a" * 64
+
+
+@pytest.fixture
+def verdict(late, window, trade):
+    """Judge binary scores under a policy; the champion scores well unless told otherwise."""
+
+    def judged(challenger, champion=late.good, *, baseline=late.weak, y=late.y, clusters=None, **declared):
+        return judge(
+            GatePolicy(**QUICK, **declared),
+            challenger=version(),
+            champion_sha256=None if champion is None else CHAMPION,
+            window=window,
+            y=y,
+            challenger_scores=challenger,
+            champion_scores=champion,
+            baseline_scores=baseline,
+            slices={"carrier": late.carrier[: len(y)]},
+            value=trade,
+            clusters=clusters,
+        )
+
+    return judged
+
+
+def refusals(report):
+    return [reason for reason in report.reasons if reason.startswith("Refused: ")]
+
+
+def test_a_challenger_as_good_as_the_champion_passes(verdict, late):
+    """The loss that would matter is ruled out, and every rule is told."""
+    report = verdict(late.twin)
+
+    assert report.passed
+    assert refusals(report) == []
+    assert any("a loss beyond the margin of 0.01 is ruled out" in reason for reason in report.reasons)
+    assert [each.other for each in report.comparisons] == ["champion", "baseline"]
+
+
+def test_a_worse_challenger_is_refused_with_the_reason_first(verdict, late):
+    """The reader meets the refusal before what went well."""
+    report = verdict(late.fair)
+
+    assert not report.passed
+    assert len(refusals(report)) == 1
+    assert report.reasons[0].startswith("Refused: auc is worse than the champion's by 0.09")
+    assert "shown to be worse" in report.reasons[0]
+
+
+def test_a_loss_within_the_margin_is_refused_once_it_is_shown(verdict, late):
+    """Small losses would add up from one retraining to the next; a policy may allow them."""
+    declared = {"non_inferiority_margin": 0.3}
+
+    assert not verdict(late.fair, **declared).passed
+    assert verdict(late.fair, **declared, allow_shown_loss=True).passed
+
+
+def test_too_few_rows_to_rule_out_a_loss_is_a_refusal_that_says_what_would_help(verdict, late):
+    """Not knowing is not passing: the note names the difference these rows could have shown."""
+    few = slice(0, 250)
+    declared = {"minimum_rows": 200, "minimum_per_class": 20, "minimum_advantage": -1}
+
+    report = verdict(late.fair[few], late.rival[few], baseline=late.weak[few], y=late.y[few], **declared)
+
+    assert "a loss beyond the margin of 0.01 is not ruled out" in refusals(report)[0]
+    assert any("finer than that" in reason and "hold out more days" in reason for reason in report.reasons)
+
+
+def test_a_required_gain_must_be_shown(verdict, late):
+    """With `minimum_gain` an equal challenger is refused and a clearly better one passes."""
+    assert not verdict(late.twin, minimum_gain=0).passed
+    assert verdict(late.good, late.fair, minimum_gain=0.05).passed
+
+
+def test_a_challenger_no_better_than_the_simple_model_is_refused(verdict, late):
+    """Beating the champion is not enough."""
+    report = verdict(late.good, late.fair, baseline=late.twin)
+
+    assert len(refusals(report)) == 1
+    assert "baseline" in refusals(report)[0]
+
+
+def test_without_a_champion_the_baseline_and_the_absolute_rules_decide(verdict, late):
+    """The first model has nobody to beat but the simple one, and the report says so."""
+    report = verdict(late.good, None, worst_allowed=0.7)
+
+    assert report.passed
+    assert report.champion_sha256 is None
+    assert report.champion_metrics == ()
+    assert [each.other for each in report.comparisons] == ["baseline"]
+    assert any("no champion is live" in reason for reason in report.reasons)
+    assert not verdict(late.good, None, worst_allowed=0.99).passed
+
+
+def test_few_rows_of_one_class_are_refused(verdict, late):
+    """The minimum is in the sentence."""
+    report = verdict(late.good, minimum_rows=5000, minimum_per_class=2000)
+
+    assert "3,000 held-out rows, where at least 5,000" in refusals(report)[0]
+    assert "where at least 2,000" in refusals(report)[1]
+
+
+def test_a_challenger_blind_on_one_slice_is_refused_although_it_is_better_on_all_rows(verdict, late):
+    """The overall gain does not buy a carrier's loss."""
+    blind = np.where(late.carrier == "DL", late.fair, late.good)
+    champion = np.where(late.carrier == "DL", late.good, late.fair)
+    declared = {"slice_columns": ("carrier",), "maximum_slice_drop": 0.02}
+
+    report = verdict(blind, champion, **declared)
+
+    assert report.comparisons[0].low > 0
+    assert len(refusals(report)) == 1
+    assert "carrier=DL" in refusals(report)[0]
+    assert verdict(late.twin, **declared).passed
+
+
+def test_days_as_clusters_reach_every_interval(verdict, late):
+    """Comparisons are made between days when days are given."""
+    rows, days = verdict(late.twin), verdict(late.twin, clusters=late.day)
+
+    assert rows.comparisons[0].difference == days.comparisons[0].difference
+    assert rows.comparisons[0].low != days.comparisons[0].low
+
+
+def test_a_regression_is_judged_with_lower_errors_in_favour(minutes, window):
+    """A worse RMSE is a negative gain, and the worst allowed value is an upper limit."""
+    policy = GatePolicy(
+        primary_metric="rmse", non_inferiority_margin=0.5, allow_shown_loss=True, worst_allowed=20, **QUICK
+    )
+
+    def judged(challenger):
+        return judge(
+            policy,
+            challenger=version("regression"),
+            champion_sha256=CHAMPION,
+            window=window,
+            y=minutes.y,
+            challenger_scores=challenger,
+            champion_scores=minutes.good,
+            baseline_scores=minutes.weak + 5,
+        )
+
+    twin, worse = judged(minutes.twin), judged(minutes.weak)
+
+    assert twin.passed
+    assert worse.comparisons[0].difference < -10
+    assert len(refusals(worse)) == 2
+    assert "at most 20 is asked for" in refusals(worse)[0]
+
+
+def test_the_champion_itself_passes_and_is_recognised(verdict, late, window, trade):
+    """Retraining on the same rows gives the same digest: nothing is lost, and nothing is claimed."""
+    report = judge(
+        GatePolicy(**QUICK),
+        challenger=version(sha256=CHAMPION),
+        champion_sha256=CHAMPION,
+        window=window,
+        y=late.y,
+        challenger_scores=late.good,
+        champion_scores=late.good,
+        baseline_scores=late.weak,
+        value=trade,
+    )
+
+    assert report.passed
+    assert any("byte for byte" in reason for reason in report.reasons)
+
+
+def test_the_same_evidence_gives_the_same_digest_and_other_evidence_another(verdict, late):
+    """A report is named by what was found; a tracking run's id is no finding."""
+    first, again, other = verdict(late.twin), verdict(late.twin), verdict(late.twin, minimum_advantage=0.01)
+
+    assert first == again
+    assert first.sha256 != other.sha256
+    assert len(first.sha256) == 64
+    assert sha256_json(first)  # no NaN, nothing that JSON cannot say
+
+
+def test_a_tracking_run_does_not_change_the_digest(late, window, trade):
+    """Two identical trainings logged as two runs are judged alike."""
+
+    def digest(challenger):
+        return judge(
+            GatePolicy(**QUICK),
+            challenger=challenger,
+            champion_sha256=None,
+            window=window,
+            y=late.y,
+            challenger_scores=late.good,
+            champion_scores=None,
+            baseline_scores=late.weak,
+            value=trade,
+        ).sha256
+
+    assert digest(version()) == digest(replace(version(), mlflow_run_id="b2"))
+    assert digest(version()) != digest(version(sha256="e" * 64))
+
+
+def test_the_policy_digest_covers_gate_and_value(trade):
+    """Moving a threshold or a price after the fact is seen."""
+    digests = {
+        policy_sha256(GatePolicy(), trade),
+        policy_sha256(GatePolicy(minimum_rows=999), trade),
+        policy_sha256(GatePolicy(), BusinessValue()),
+    }
+
+    assert len(digests) == 3
+
+
+def test_a_champion_without_scores_is_refused(late, window):
+    """Nobody is let through unseen because somebody forgot to score the champion."""
+    with pytest.raises(EvaluationError, match="both its digest and its scores"):
+        judge(
+            GatePolicy(),
+            challenger=version(),
+            champion_sha256=CHAMPION,
+            window=window,
+            y=late.y,
+            challenger_scores=late.good,
+            champion_scores=None,
+            baseline_scores=late.weak,
+        )
+
+
+def test_one_class_is_refused_before_any_metric(verdict, late):
+    """The sentence says what to do."""
+    with pytest.raises(EvaluationError, match="Hold out more days"):
+        verdict(late.good, y=np.zeros(len(late.y)))
+
+
+def test_a_missing_score_is_named_with_its_model_and_row(verdict, late):
+    """NaN is not dropped: other rows would be judged than were held out."""
+    broken = np.where(np.arange(len(late.y)) == 17, np.nan, late.good)
+
+    with pytest.raises(StatisticsInputError, match=r"champion_scores holds NaN .* in 1 of 3000 rows \(rows 17\)"):
+        verdict(late.good, broken)
+
+
+def test_a_slice_column_that_is_not_there_gets_the_nearest_name(verdict, late):
+    """A misspelt column is no empty slice."""
+    with pytest.raises(UnknownNameError, match="Did you mean 'carrier'"):
+        verdict(late.good, slice_columns=("carier",))
+
+
+def test_a_policy_for_another_task_is_refused(minutes):
+    """An AUC of minutes does not exist; the metrics that do are named."""
+    with pytest.raises(DeclarationError, match="Use one of mae, r2, rmse"):
+        GatePolicy().require_task("regression")
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ({"primary_metric": "auk"}, "Did you mean 'auc'"),
+        ({"primary_metric": "ece"}, "no model is judged by it"),
+        ({"primary_metric": "rmse"}, "`non_inferiority_margin` is missing"),
+        ({"primary_metric": "value_per_1000"}, "`non_inferiority_margin` is missing"),
+        ({"minimum_gian": 0.1}, "Extra inputs"),
+        ({"non_inferiority_margin": -0.1}, "greater than or equal to 0"),
+    ],
+)
+def test_a_policy_that_cannot_be_obeyed_is_refused_at_load(declared, why):
+    """Wrong keys and values never reach a judgement."""
+    with pytest.raises(ValidationError, match=why):
+        GatePolicy(**declared)
