@@ -37,17 +37,23 @@ class PayloadColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadReport:
-    """A window's quality. `faults` says in words, one sentence each, what is wrong; empty is well."""
+    """A window's quality; each fault is one sentence that says what is wrong, and none is well."""
 
     rows: int
     expected_rows: float
     columns: tuple[PayloadColumn, ...]
-    faults: tuple[str, ...]
+    volume_faults: tuple[str, ...]
+    column_faults: tuple[str, ...]
 
     @property
     def volume(self) -> float:
         """Rows as a share of those expected."""
         return self.rows / self.expected_rows
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Everything that is wrong."""
+        return self.volume_faults + self.column_faults
 
     @property
     def ok(self) -> bool:
@@ -67,13 +73,15 @@ def inspect(policy: PayloadPolicy, reference: Profile, current: Profile, *, expe
             expected_rows=expected_rows,
         )
     columns = tuple(_column(column, current.columns[name]) for name, column in reference.columns.items())
-    volume = current.rows / expected_rows
-    faults = []
-    if not policy.minimum_volume <= volume <= policy.maximum_volume:
-        faults.append(f"{current.rows} rows arrived where {expected_rows:.0f} were expected.")
-    if current.rows:
-        faults += [fault for column in columns for fault in _faults(policy, column)]
-    return PayloadReport(rows=current.rows, expected_rows=expected_rows, columns=columns, faults=tuple(faults))
+    usual = policy.minimum_volume <= current.rows / expected_rows <= policy.maximum_volume
+    volume = f"{current.rows} rows arrived where {expected_rows:.0f} were expected."
+    return PayloadReport(
+        rows=current.rows,
+        expected_rows=expected_rows,
+        columns=columns,
+        volume_faults=() if usual else (volume,),
+        column_faults=tuple(fault for column in columns for fault in _faults(policy, column)),
+    )
 
 
 def _column(reference: ColumnProfile, current: ColumnProfile) -> PayloadColumn:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from mlops_assets import statistics
 from mlops_assets.digests import sha256_json
@@ -21,43 +21,91 @@ Clusters = npt.NDArray[Any] | None
 class PerformancePolicy(BaseModel, frozen=True, extra="forbid"):
     """When a window says enough about the model, and how far below its promise it may fall."""
 
+    metric: str | None = Field(None, description="Metric held against what evaluation promised; default: auc or rmse.")
+    tolerance: float = Field(
+        0.02, ge=0, lt=1, description="How far the metric may lie from what evaluation promised, as a share of it."
+    )
     minimum_labelled_rows: int = Field(500, ge=2, description="Labelled predictions below which nothing is concluded.")
     minimum_coverage: float = Field(
         0.9, gt=0, le=1, description="Share of predictions whose label must be in; bad outcomes often come in last."
     )
-    tolerance: float = Field(
-        0.02, ge=0, lt=1, description="How far the metric may lie from what evaluation promised, as a share of it."
-    )
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        known = [metric for measures in _MEASURES.values() for metric in measures]
+        if name is not None and name not in known:
+            raise UnknownNameError("performance metric", name, known=known)
+        return name
+
+    def watched(self, task: Task) -> str:
+        """Give the name of the metric whose promise is watched."""
+        return self.metric or next(iter(_MEASURES[task]))
+
+
+class _Terms(NamedTuple):
+    clusters: Clusters
+    capacity_share: float
 
 
 class _Measure(NamedTuple):
     higher_is_better: bool
-    value: Callable[[Array, Array], float]
-    interval: Callable[[Array, Array, Clusters], Interval]
+    value: Callable[[Array, Array, _Terms], float]
+    interval: Callable[[Array, Array, _Terms], Interval]
 
 
-def _auc_interval(y: Array, score: Array, clusters: Clusters) -> Interval:
-    return statistics.auc_interval(y, score, clusters=clusters)
+def _plain(value: Callable[[Array, Array], float]) -> Callable[[Array, Array, _Terms], float]:
+    return lambda y, score, terms: value(y, score)
 
 
-def _mean_of(losses: Callable[[Array, Array], Array]) -> Callable[[Array, Array, Clusters], Interval]:
-    return lambda y, score, clusters: statistics.mean_interval(losses(y, score), clusters=clusters)
+def _auc_interval(y: Array, score: Array, terms: _Terms) -> Interval:
+    return statistics.auc_interval(y, score, clusters=terms.clusters)
 
 
-def _rmse_interval(y: Array, score: Array, clusters: Clusters) -> Interval:
-    squared = statistics.mean_interval((score - y) ** 2, clusters=clusters)
+def _mean_of(losses: Callable[[Array, Array], Array]) -> Callable[[Array, Array, _Terms], Interval]:
+    return lambda y, score, terms: statistics.mean_interval(losses(y, score), clusters=terms.clusters)
+
+
+def _rmse_interval(y: Array, score: Array, terms: _Terms) -> Interval:
+    squared = statistics.mean_interval((score - y) ** 2, clusters=terms.clusters)
     return Interval(max(squared.low, 0.0) ** 0.5, squared.high**0.5)
 
 
+def _at_capacity(share_of: Callable[..., float], *, of_hits: bool) -> _Measure:
+    """Measure precision (or, with `of_hits`, recall) among the highest scores that can be acted on."""
+
+    def value(y: Array, score: Array, terms: _Terms) -> float:
+        return share_of(y, score, share=terms.capacity_share)
+
+    def interval(y: Array, score: Array, terms: _Terms) -> Interval:
+        top = statistics.top_scores(y, score, share=terms.capacity_share)
+        base = top.positives if of_hits else top.rows
+        if terms.clusters is None:
+            return statistics.wilson(top.hits, base)
+        # A share is a mean of what each row adds to it, taken over all rows; ties at the limit are acted on in part.
+        limit = np.partition(score, len(score) - top.rows)[len(score) - top.rows]
+        above, level = score > limit, score == limit
+        acted = above + level * (top.rows - above.sum()) / level.sum()
+        rate = top.hits / base
+        adds = rate + len(y) / base * (y * (acted - rate) if of_hits else acted * (y - rate))
+        low, high = statistics.mean_interval(adds, clusters=terms.clusters)
+        return Interval(max(low, 0.0), min(high, 1.0))
+
+    return _Measure(True, value, interval)
+
+
+# The first of each task is watched unless the policy names another.
 _MEASURES: dict[Task, dict[str, _Measure]] = {
     "binary": {
-        "auc": _Measure(True, statistics.auc, _auc_interval),
-        "log_loss": _Measure(False, statistics.log_loss, _mean_of(statistics.log_losses)),
-        "brier": _Measure(False, statistics.brier, _mean_of(statistics.brier_losses)),
+        "auc": _Measure(True, _plain(statistics.auc), _auc_interval),
+        "log_loss": _Measure(False, _plain(statistics.log_loss), _mean_of(statistics.log_losses)),
+        "brier": _Measure(False, _plain(statistics.brier), _mean_of(statistics.brier_losses)),
+        "precision_at_capacity": _at_capacity(statistics.precision_at, of_hits=False),
+        "recall_at_capacity": _at_capacity(statistics.recall_at, of_hits=True),
     },
     "regression": {
-        "rmse": _Measure(False, statistics.rmse, _rmse_interval),
-        "mae": _Measure(False, statistics.mae, _mean_of(lambda y, score: np.abs(score - y))),
+        "rmse": _Measure(False, _plain(statistics.rmse), _rmse_interval),
+        "mae": _Measure(False, _plain(statistics.mae), _mean_of(lambda y, score: np.abs(score - y))),
     },
 }
 
@@ -74,6 +122,7 @@ def measure(
     start: datetime,
     end: datetime,
     clusters: Clusters = None,
+    capacity_share: float = 0.10,
 ) -> PerformanceReport:
     """Measure a window of predictions against the labels known so far, and against what evaluation promised.
 
@@ -91,6 +140,7 @@ def measure(
         start: First decision time of the window.
         end: End of the window, not included.
         clusters: What rows of like fate share, say their day, shape (n,); intervals are then honest about it.
+        capacity_share: Share of the predictions that can be acted on, for precision and recall at capacity.
 
     Raises:
         UnknownNameError: The promised metric is not one measured here.
@@ -108,7 +158,8 @@ def measure(
     known = ~np.isnan(labels)
     y, score = labels[known], scores[known]
     coverage = float(known.mean()) if len(known) else 0.0
-    metrics = _metrics(task, y, score, None if clusters is None else clusters[known])
+    terms = _Terms(None if clusters is None else clusters[known], capacity_share)
+    metrics = _metrics(task, y, score, terms)
     enough = len(y) >= policy.minimum_labelled_rows and coverage >= policy.minimum_coverage
     promised = next((metric for metric in metrics if expected and metric.name == expected.name), None)
     sufficient = bool(enough and metrics and (promised or not expected))
@@ -128,15 +179,15 @@ def measure(
     return replace(report, sha256=sha256_json(report))
 
 
-def _metrics(task: Task, y: Array, score: Array, clusters: Clusters) -> tuple[Metric, ...]:
+def _metrics(task: Task, y: Array, score: Array, terms: _Terms) -> tuple[Metric, ...]:
     """Give the metrics that exist for these rows: none for fewer than two, or two of either class."""
-    units = len(y) if clusters is None else len(np.unique(clusters))
+    units = len(y) if terms.clusters is None else len(np.unique(terms.clusters))
     if units < 2 or (task == "binary" and min(np.sum(y == 1), np.sum(y == 0)) < 2):
         return ()
     return tuple(
-        Metric(name=name, value=found.value(y, score), n=len(y), low=interval.low, high=interval.high)
+        Metric(name=name, value=found.value(y, score, terms), n=len(y), low=interval.low, high=interval.high)
         for name, found in _MEASURES[task].items()
-        for interval in (found.interval(y, score, clusters),)
+        for interval in (found.interval(y, score, terms),)
     )
 
 

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
 from mlops_assets.errors import MonitoringError, UnknownNameError
 from mlops_assets.monitoring import PerformancePolicy, measure
 from mlops_assets.records import Metric
+from mlops_assets.statistics import bootstrap_interval, precision_at, recall_at
 
 START, END = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 4, 8, tzinfo=UTC)
 POLICY = PerformancePolicy()
@@ -65,6 +67,35 @@ def test_metrics_of_a_regression_agree_with_scikit_learn():
     assert found["rmse"].value == pytest.approx(root_mean_squared_error(truth, scores))
     assert found["mae"].value == pytest.approx(mean_absolute_error(truth, scores))
     assert all(metric.low < metric.value < metric.high for metric in report.metrics)
+
+
+def test_precision_and_recall_are_those_of_the_scores_that_can_be_acted_on():
+    """Of the tenth with the highest scores: how many were hits, and how many of all hits they are."""
+    scores, labels = _predictions(size=1_000)
+    acted = labels[np.argsort(-scores)[:100]]
+
+    found = {metric.name: metric for metric in _measure(scores, labels).metrics}
+
+    assert found["precision_at_capacity"].value == pytest.approx(acted.mean())
+    assert found["recall_at_capacity"].value == pytest.approx(acted.sum() / labels.sum())
+
+
+@pytest.mark.parametrize("name", ["precision_at_capacity", "recall_at_capacity"])
+def test_intervals_at_capacity_agree_with_resampling_whole_days(name):
+    """The closed form over clusters is as wide as the bootstrap that draws days, within a fifth."""
+    rng = np.random.default_rng(5)
+    day = np.arange(12_000) // 300
+    scores, labels = _predictions(size=12_000, seed=6)
+    bad_day = rng.uniform(size=40)[day] < 0.3
+    labels = np.maximum(labels, bad_day * (rng.uniform(size=12_000) < 0.5))
+    share_of = {"precision_at_capacity": precision_at, "recall_at_capacity": recall_at}[name]
+
+    closed = next(metric for metric in _measure(scores, labels, clusters=day).metrics if metric.name == name)
+
+    drawn = bootstrap_interval(
+        lambda rows: share_of(labels[rows], scores[rows], share=0.1), 12_000, seed=1, resamples=300, clusters=day
+    )
+    assert closed.high - closed.low == pytest.approx(drawn.high - drawn.low, rel=0.2)
 
 
 def test_the_interval_of_the_rmse_holds_the_truth_as_often_as_it_says():
@@ -152,8 +183,17 @@ def test_days_as_clusters_widen_the_interval_where_rows_of_a_day_share_their_fat
 
 def test_a_promised_metric_that_is_not_measured_is_refused():
     """A promise nobody can check would never be broken."""
-    with pytest.raises(UnknownNameError, match="Known: auc, brier, log_loss"):
+    with pytest.raises(UnknownNameError, match="Known: auc, brier, log_loss, precision"):
         _measure(*_predictions(), expected=_promise(0.7, "auuc"))
+
+
+def test_the_policy_says_which_promise_is_watched():
+    """Whatever a gate decides by, production is held against a metric that can be measured there."""
+    assert PerformancePolicy().watched("binary") == "auc"
+    assert PerformancePolicy().watched("regression") == "rmse"
+    assert PerformancePolicy(metric="recall_at_capacity").watched("binary") == "recall_at_capacity"
+    with pytest.raises(ValidationError, match="Did you mean 'log_loss'"):
+        PerformancePolicy(metric="logloss")
 
 
 def test_labels_that_do_not_line_up_with_scores_are_refused():

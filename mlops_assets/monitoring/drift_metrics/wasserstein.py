@@ -18,7 +18,7 @@ class WassersteinDistance:
 
     name = "wasserstein"
     effect = "wasserstein"
-    floor = 0.1
+    floor = 0.15
     kinds = NUMERIC
     symmetric = True
 
