@@ -264,6 +264,22 @@ class TableStore:
                 table=table,
             ) from error
 
+    def read_partitions(self, table: str, *, since: str | None = None, until: str | None = None) -> dict[str, pa.Table]:
+        """Give the rows of each partition from `since` to `until`, both included, of those that were written.
+
+        Raises:
+            TableNotFoundError: There is no such table.
+        """
+        with self._lock:
+            ledger = dict(self._at(table, None).ledger)
+            rows = self.read(table, since=since, until=until)
+        parts, start = {}, 0
+        for key in sorted(ledger):
+            if (since is None or key >= since) and (until is None or key <= until):
+                parts[key] = rows.slice(start, ledger[key].rows)
+                start += ledger[key].rows
+        return parts
+
     def version(self, table: str, version: int | None = None) -> TableVersion:
         """Give the whole table's version, the newest unless told: digest, rows, columns and every partition.
 

@@ -92,6 +92,12 @@ class Tracking:
             client.set_terminated(run.info.run_id, status="FINISHED")
         return run.info.run_id, self._url(run)
 
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add what was found about a run later, such as its evaluation, to its page."""
+        with self._refusals():
+            client = self._client()
+            _log_numbers(client, client.get_run(run_id), {}, metrics, {})
+
     def set_alias(self, model: str, run_id: str, version_sha: str, alias: Alias) -> None:
         """Let `alias` name the version the run registered; a champion is no challenger any more.
 

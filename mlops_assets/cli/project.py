@@ -1,0 +1,138 @@
+"""The project a command works on: its folder, its code location and its home."""
+
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_assets.cli import processes
+from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
+from mlops_assets.errors import StackError
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.project import declared_models, declared_tables
+from mlops_assets.orchestration.raw_table import TableDeclaration
+from mlops_assets.orchestration.resources import AS_OF_TAG
+from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
+from mlops_assets.stores.home import Home
+
+PROCESS_TAG = "mlops/process"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a `pyproject.toml` that names a Dagster code location, and the home its data rest in."""
+
+    root: Path
+    module: str
+    home: Home
+
+    @classmethod
+    def find(cls, home: str | None = None, start: Path | None = None) -> "Project":
+        """Find the project around the working folder.
+
+        Raises:
+            StackError: There is none, or its pyproject.toml names no code location.
+        """
+        begin = (start or Path()).absolute()
+        for folder in (begin, *begin.parents):
+            file = folder / "pyproject.toml"
+            if file.exists() and (module := _code_location(file)):
+                stores = Home(home or os.environ.get("MLOPS_HOME") or folder / ".mlops", settings=os.environ)
+                return cls(folder, module, stores)
+        raise StackError(
+            f"No project found in {begin} or above it: no pyproject.toml has a [tool.dg.project] table, so there is "
+            "nothing to run. Go to your project, or make one with `mlops new PATH`.",
+            folder=begin,
+        )
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        """Everything the project declares."""
+        if str(self.root) not in sys.path:
+            sys.path.insert(0, str(self.root))
+        os.environ["MLOPS_HOME"] = str(self.home.root)  # the code location binds its stores from the environment
+        loaded = import_module(self.module).defs
+        return loaded() if callable(loaded) else loaded  # type: ignore[no-any-return]
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelFolder]:
+        """The declared models by name."""
+        return declared_models(self.definitions)
+
+    @cached_property
+    def tables(self) -> Mapping[str, tuple[Path, TableDeclaration]]:
+        """The declared raw tables by name, with their folders."""
+        return declared_tables(self.definitions)
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's records of runs and assets in this home; those of a process that was killed are closed first."""
+        folder = self.home.root / "dagster"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "dagster.yaml").exists():
+            own = self.root / "dagster.yaml"
+            shutil.copyfile(own if own.exists() else DEFAULT_DAGSTER_YAML, folder / "dagster.yaml")
+        os.environ["DAGSTER_HOME"] = str(folder)
+        instance = dg.DagsterInstance.get()
+        _close_abandoned(instance)
+        return instance
+
+    def refresh(self, days: Sequence[str], *, now: datetime) -> bool:
+        """Bring days in, in this process and as one run; say whether it succeeded."""
+        key = {"partition_key": days[0]} if len(days) == 1 else {}
+        span = {} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
+        run = self.definitions.resolve_job_def("refresh").execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            tags={AS_OF_TAG: now.isoformat(), PROCESS_TAG: _this_process(), "mlops/purpose": "refresh", **span},
+            **key,  # type: ignore[arg-type]
+        )
+        return run.success
+
+    def materialize_unpartitioned(self, *, now: datetime) -> bool:
+        """Bring in the tables and views that are read whole; say whether all succeeded."""
+        keys = [
+            spec.key
+            for spec in self.definitions.resolve_all_asset_specs()
+            if spec.key.path[0] in {"raw", "validated", "quarantine", "features"} and spec.partitions_def is None
+        ]
+        if not keys:
+            return True
+        run = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            asset_selection=keys,
+            raise_on_error=False,
+            tags={AS_OF_TAG: now.isoformat(), PROCESS_TAG: _this_process(), "mlops/purpose": "refresh"},
+        )
+        return run.success
+
+
+def _code_location(pyproject: Path) -> str | None:
+    project = tomllib.loads(pyproject.read_text()).get("tool", {}).get("dg", {}).get("project", {})
+    root = project.get("root_module")
+    module = project.get("code_location_target_module") or (f"{root}.definitions" if root else None)
+    return module if isinstance(module, str) else None
+
+
+def _this_process() -> str:
+    return f"{os.getpid()}.{processes.started_at(os.getpid())}"
+
+
+def _close_abandoned(instance: dg.DagsterInstance) -> None:
+    """Mark runs as failed whose process was killed; the queue would count them as running for ever."""
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(started):
+        owner = run.tags.get(PROCESS_TAG)
+        if owner is None:
+            continue
+        pid, _, began = owner.partition(".")
+        if processes.started_at(int(pid)) != int(began):
+            instance.report_run_failed(run, "The process this run was part of was killed.")

@@ -1,0 +1,321 @@
+"""Plays a table's history as if it were happening: the outer world, as a client of the product like any other.
+
+Decisions are sent to the endpoint over HTTP when they fall due, each day's batch lands after the day, and the clock of
+the home is moved. What follows from that is the product's own doing: Dagster's daemon sees that a window is over, has it
+measured, weighs the findings and retrains.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from http.client import HTTPConnection, HTTPException
+from threading import Event, Thread
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+import dagster as dg
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlops_assets.cli.project import Project
+from mlops_assets.errors import StackError
+from mlops_assets.features import FeatureModule
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.partitions import DAY, span_of
+from mlops_assets.orchestration.resources import replay_time, set_replay_time
+from mlops_assets.orchestration.schedules import REFRESH_WAIT
+from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG, UNFINISHED, is_weighed, unmeasured_windows
+from mlops_assets.records import RetrainingDecision
+
+PATIENCE_S = 600.0  # for one thing to happen; a busy machine with two cores takes its time
+LOOK_S = 0.2
+RECENT = 200  # decisions a client asks again while a release is under way, as clients with retries do
+
+Fault = Callable[[pa.Table], pa.Table]
+Say = Callable[[str], None]
+
+
+@dataclass
+class Traffic:
+    """What the client saw of the endpoint: requests sent, those sent while a release was under way, every failure."""
+
+    requests: int = 0
+    during_releases: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class World:
+    """The history of the project's partitioned tables, as their archives hold it."""
+
+    def __init__(self, project: Project) -> None:
+        self._tables = {name: table for name, table in project.tables.items() if table[1].partitions}
+        self._landing = project.home.landing
+
+    def history(self, table: str) -> pa.Table:
+        """Give all rows of a table."""
+        folder, declared = self._tables[table]
+        return declared.source.read(None, variables={"here": str(folder), "landing": str(self._landing)})
+
+    def land(self, day: str, faults: Mapping[str, Fault]) -> None:
+        """Let the batches of `day` arrive as files, faulty where a fault is planned."""
+        for name, (folder, declared) in self._tables.items():
+            nowhere = self._landing / "nothing has landed here yet"
+            rows = declared.source.read(span_of(day), variables={"here": str(folder), "landing": str(nowhere)})
+            rows = faults[name](rows) if name in faults else rows
+            path = self._landing / name / f"{day}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            pq.write_table(rows, part)
+            part.replace(path)
+
+
+class Client:
+    """Whoever asks for a model's predictions: one request per decision, over one connection that is kept open."""
+
+    def __init__(self, folder: ModelFolder, world: World, *, url: str, traffic: Traffic) -> None:
+        about = folder.declaration.decisions
+        module = FeatureModule.load(folder.features_source, name=folder.name)
+        history = world.history(about.table)
+        decided = pc.subtract(history[about.time], pa.scalar(about.lead, pa.duration("us")))
+        order = pc.sort_indices(decided)
+        self._decided = decided.take(order)
+        self._keys = history[about.key].take(order)
+        self._rows = history.select([name.name for name in module.request]).take(order)
+        self._path = f"/models/{folder.name}/predict"
+        self._address = urlsplit(url)
+        self._connection: HTTPConnection | None = None
+        self._traffic = traffic
+
+    def due(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, bytes]]:
+        """Give the decisions that fall due in [start, end), in order, each with the body of its request."""
+        inside = pc.and_(
+            pc.greater_equal(self._decided, pa.scalar(start, self._decided.type)),
+            pc.less(self._decided, pa.scalar(end, self._decided.type)),
+        )
+        columns = (self._decided.filter(inside), self._keys.filter(inside), self._rows.filter(inside))
+        for at, key, row in zip(*(column.to_pylist() for column in columns), strict=True):
+            yield at, msgspec.json.encode({"request_id": key, "at": at, "instances": [row]})
+
+    def send(self, body: bytes) -> None:
+        """Ask for a prediction, and note what came of it."""
+        self._traffic.requests += 1
+        try:
+            if self._connection is None:
+                self._connection = HTTPConnection(self._address.hostname or "", self._address.port, timeout=30)
+            self._connection.request("POST", self._path, body, {"content-type": "application/json"})
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except (OSError, HTTPException) as error:
+            self._connection = None
+            self._traffic.failures.append(f"{self._path}: {type(error).__name__}: {error}")
+            return
+        if answer.status != 200:
+            self._traffic.failures.append(f"{self._path}: HTTP {answer.status}: {text[:300].decode(errors='replace')}")
+
+
+class Replay:
+    """Plays the time from `start` to `end` to a running stack, one day after the other.
+
+    A replay that was cut short goes on where the clock of the home stands.
+
+    Args:
+        project: Whose tables and models.
+        url: Where the endpoint answers.
+        start: First day that is live; everything before is history, there from the beginning.
+        end: First day that is not.
+        faults: Faulty batches by day and table. The right batch lands a day later.
+        check: Called often; raises when the stack has died.
+        day_done: Called with each day that is over.
+        say: Takes a line about what happened.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        url: str,
+        start: date,
+        end: date,
+        faults: Mapping[str, Mapping[str, Fault]] | None = None,
+        check: Callable[[], None] = lambda: None,
+        day_done: Callable[[date], None] = lambda day: None,
+        say: Say = lambda line: None,
+    ) -> None:
+        self.project = project
+        self.home = project.home
+        self.traffic = Traffic()
+        self._start, self._end = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (start, end))
+        self._faults = faults or {}
+        self._check, self._day_done, self._say = check, day_done, say
+        self._world = World(project)
+        self._clients = [
+            Client(folder, self._world, url=url, traffic=self.traffic) for folder in project.models.values()
+        ]
+        self._recent: list[tuple[Client, bytes]] = []
+
+    def run(self) -> None:
+        """Play until the end, and until the last window that is over has been measured and weighed."""
+        self.begin()
+        while (now := self._now()) < self._end + REFRESH_WAIT:
+            self._day(now)
+            self._day_done(now.date())
+        self._settle()
+
+    def begin(self) -> None:
+        """Bring in the history and have every model released once."""
+        if replay_time(self.home) is None:
+            set_replay_time(self.home, self._start + REFRESH_WAIT)
+        first = min(t.partitions.start for _, t in self.project.tables.values() if t.partitions)
+        until = self._now() - REFRESH_WAIT
+        history = [(first + n * DAY).isoformat() for n in range((until.date() - first).days)]
+        have = self._refreshed()
+        missing = [day for day in history if day not in have]
+        if missing:
+            self._say(f"bringing in {len(missing)} days of history, {missing[0]} to {missing[-1]}")
+            self._require(self.project.materialize_unpartitioned(now=self._now()), "the reference tables")
+            self._require(self.project.refresh(missing, now=self._now()), f"{missing[0]} to {missing[-1]}")
+        for name in self.project.models:
+            if self.home.releases.current(name) is None:
+                self._ask_for_first_model(name)
+        self._settle()
+        for name in self.project.models:
+            if self.home.releases.current(name) is None:
+                raise StackError(
+                    f"{name} has no released version although its training ran; nothing can be replayed to it. "
+                    f"Look at its newest run in Dagster.",
+                    model=name,
+                )
+
+    def _day(self, now: datetime) -> None:
+        """Play one day: decisions as they fall due, then the day's batches, then what the product makes of it."""
+        until = now + DAY
+        due = [(at, n, body) for n, client in enumerate(self._clients) for at, body in client.due(now, until)]
+        for _, n, body in sorted(due):
+            self._clients[n].send(body)
+        self._recent = [(self._clients[n], body) for _, n, body in due[-RECENT:]]
+        day = (now - REFRESH_WAIT).date().isoformat()
+        for again in self._late():
+            self._world.land(again, {})
+            self._say(f"{again}: the corrected batch has landed")
+            self.project.refresh([again], now=now)
+        self._world.land(day, self._faults.get(day, {}))
+        set_replay_time(self.home, until)
+        if not self.project.refresh([day], now=until):
+            self._say(f"{day}: a batch was refused as a whole; nothing of it went on")
+        self._check()
+        if any(unmeasured_windows(name, f.declaration, self.home, until) for name, f in self.project.models.items()):
+            self._settle()
+
+    def _late(self) -> list[str]:
+        """Name the days whose batch was refused, so that a corrected one lands."""
+        return [
+            day
+            for day in self._faults
+            if day < (self._now() - REFRESH_WAIT).date().isoformat() and not self._complete(day)
+        ]
+
+    def _complete(self, day: str) -> bool:
+        return all(day in self.home.tables.partitions(f"validated/{table}") for table in self._faults[day])
+
+    # --- waiting for the product ----------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Wait until every window that is over is measured, every finding weighed and every release run ended.
+
+        While a release is under way, requests go on: those of the last hours are asked again, as clients with retries
+        do, so that whether one was lost can be seen.
+        """
+        now = self._now()
+        self._until(lambda: not self._unmeasured(now), "the windows that are over to be measured")
+        self._until(lambda: self._weighed(), "the findings to be weighed")
+        if not self._releasing():
+            return
+        stop = Event()
+        asking = Thread(target=self._ask_again, args=(stop,), daemon=True)
+        asking.start()
+        try:
+            self._until(lambda: not self._releasing(), "the release to end")
+        finally:
+            stop.set()
+            asking.join()
+
+    def _unmeasured(self, now: datetime) -> bool:
+        waiting = any(
+            unmeasured_windows(name, f.declaration, self.home, now) for name, f in self.project.models.items()
+        )
+        if not waiting:
+            return False
+        failed = dg.RunsFilter(tags={PURPOSE_TAG: "watch"}, statuses=[dg.DagsterRunStatus.FAILURE])
+        if self.project.instance.get_run_records(failed, limit=1):
+            raise StackError("A run that measures a window failed. Look at the newest failed run in Dagster.")
+        return True
+
+    def _weighed(self) -> bool:
+        """Tell whether the retraining sensor has looked since the newest window was measured."""
+        return all(is_weighed(self.home, name, self._now()) for name in self.project.models)
+
+    def _releasing(self) -> bool:
+        """Tell whether a retraining was asked for whose run has not ended."""
+        instance = self.project.instance
+        for name in self.project.models:
+            asked = [decision for decision in self.home.state.decisions(name) if decision.retrain]
+            if not asked:
+                continue
+            runs = instance.get_runs(dg.RunsFilter(tags={ANSWERS_TAG: asked[-1].answers}), limit=1)
+            if not runs or runs[0].status in UNFINISHED:
+                return True
+        return False
+
+    def _ask_again(self, stop: Event) -> None:
+        while not stop.is_set():
+            for client, body in self._recent or []:
+                if stop.is_set():
+                    return
+                client.send(body)
+                self.traffic.during_releases += 1
+                sleep(0.005)
+            if not self._recent:
+                return
+
+    def _until(self, done: Callable[[], bool], what: str) -> None:
+        deadline = monotonic() + PATIENCE_S
+        while not done():
+            self._check()
+            if monotonic() > deadline:
+                raise StackError(
+                    f"Waited {PATIENCE_S:.0f} s for {what}, at {self._now():%Y-%m-%d %H:%M} of the replay. "
+                    "Look at the runs and at the sensors' ticks in Dagster; the next `mlops replay` goes on from here."
+                )
+            sleep(LOOK_S)
+
+    def _ask_for_first_model(self, name: str) -> None:
+        now = self._now()
+        self.home.state.decide_once(
+            RetrainingDecision(
+                model=name,
+                retrain=True,
+                trigger="request",
+                reason="First model: nothing is live yet.",
+                answers=f"first:{name}:{now.isoformat()}",
+                decided_at=now,
+            )
+        )
+
+    def _refreshed(self) -> set[str]:
+        tables = [f"raw/{name}" for name, (_, table) in self.project.tables.items() if table.partitions]
+        return set.intersection(
+            *(set(self.home.tables.partitions(t)) if self.home.tables.exists(t) else set() for t in tables)
+        )
+
+    def _now(self) -> datetime:
+        time = replay_time(self.home)
+        assert time is not None, "begin() sets the clock"
+        return time
+
+    def _require(self, success: bool, what: str) -> None:
+        if not success:
+            raise StackError(
+                f"Bringing in {what} failed; nothing can be replayed on it. Look at the newest run in Dagster."
+            )

@@ -1,0 +1,122 @@
+"""From YAML to frozen declarations: typos are refused with file, line and the nearest right spelling."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import dagster as dg
+from dagster_shared.yaml_utils.source_position import SourcePositionTree
+from pydantic import BaseModel, RootModel, ValidationError
+
+from mlops_assets.errors import DeclarationError
+
+D = TypeVar("D", bound=BaseModel)
+
+
+def attributes_model(declaration: type[D]) -> type[BaseModel]:
+    """Give the model Dagster validates `attributes:` with: any mapping passes, the JSON schema is `declaration`'s.
+
+    The real check is `declare`, which knows the file and the line and can say what was probably meant.
+    """
+
+    class Attributes(RootModel[dict[str, Any]]):
+        @classmethod
+        def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            return declaration.model_json_schema(*args, **kwargs)
+
+    Attributes.__name__ = f"{declaration.__name__}Attributes"
+    return Attributes
+
+
+def declare(declaration: type[D], attributes: BaseModel | None, context: dg.ComponentLoadContext) -> D:
+    """Build a declaration from the YAML attributes of a component, templates (`{{ env.X }}`) rendered.
+
+    Raises:
+        DeclarationError: A key or a value cannot be obeyed; the message lists each with file, line and what was
+            probably meant.
+    """
+    raw = attributes.root if isinstance(attributes, RootModel) else {}
+    rendered = context.resolution_context.resolve_value(raw, as_type=dict)
+    try:
+        return declaration.model_validate(rendered)
+    except ValidationError as error:
+        positions = context.resolution_context.source_position_tree
+        lines = [_explain(declaration, dict(problem), positions) for problem in error.errors()]
+        raise DeclarationError(
+            f"{context.component_path.file_path.name} declares what cannot be obeyed, so nothing of it is loaded:\n"
+            + "\n".join(f"  {line}" for line in lines),
+            problems=lines,
+        ) from None
+
+
+def _explain(declaration: type[BaseModel], problem: dict[str, Any], positions: SourcePositionTree | None) -> str:
+    path = [part for part in problem["loc"] if not str(part).startswith("function-")]
+    in_file = _in_file(path, positions)
+    where = f"{_line(in_file, positions)}: " if positions else ""
+    name = ".".join(str(part) for part in in_file)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_fields_at(declaration, in_file[:-1]))
+        near = get_close_matches(str(in_file[-1]), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"{where}{name}: no such key.{hint} Known here: {', '.join(known)}."
+    if problem["type"] == "missing":
+        return f"{where}{name}: is missing, and there is no sensible default."
+    given = problem.get("input")
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] in {"literal_error", "enum", "union_tag_invalid"}:
+        choices = [
+            part.strip("' ")
+            for part in str((problem.get("ctx") or {}).get("expected", "")).replace(" or ", ", ").split(",")
+        ]
+        tag = (problem.get("ctx") or {}).get("tag", given)
+        near = get_close_matches(str(tag), choices, n=1)
+        message += f". Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{where}{name}: {message} (given: {given!r})"
+        if not isinstance(given, Mapping)
+        else f"{where}{name}: {message}"
+    )
+
+
+def _in_file(path: list[Any], positions: SourcePositionTree | None) -> list[Any]:
+    """Drop the parts of pydantic's path that name union members rather than keys of the file."""
+    if positions is None:
+        return path
+    node: SourcePositionTree | None = positions.children.get("attributes", positions)
+    kept: list[Any] = []
+    for index, part in enumerate(path):
+        last = index == len(path) - 1
+        if node is not None and part in node.children:
+            node = node.children[part]
+        elif not last:
+            continue
+        kept.append(part)
+    return kept
+
+
+def _line(path: list[Any], positions: SourcePositionTree) -> str:
+    position = positions.lookup_closest_and_path(["attributes", *path], None)[0]
+    return f"{Path(position.filename).name}:{position.start.line}"
+
+
+def _fields_at(declaration: type[BaseModel], path: list[Any]) -> Iterator[str]:
+    """Name the keys that may stand at `path`, looking through optionals, unions, lists and mappings."""
+    found: list[type[BaseModel]] = [declaration]
+    for part in path:
+        found = [
+            inner
+            for model in found
+            for inner in (_models_in(model.model_fields[part].annotation) if part in model.model_fields else [model])
+        ]
+    for model in found:
+        yield from model.model_fields
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Annotated, Union, UnionType, list, tuple, dict, Mapping):
+        return [model for argument in get_args(annotation) for model in _models_in(argument)]
+    return []

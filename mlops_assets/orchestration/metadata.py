@@ -1,0 +1,96 @@
+"""What the Dagster UI shows of a materialization: numbers that plot, tables, lineage, links."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from mlops_assets.records import Column, Metric, TableVersion
+
+
+def clean(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Make `values` safe as Dagster metadata: NumPy scalars become Python's, NaN becomes text, times become ISO.
+
+    Dagster refuses NumPy scalars when it stores the event, long after the asset has run, and writes NaN as invalid JSON.
+    """
+    return {key: _plain(value) for key, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, (tuple, set)):
+        value = list(value)
+    if isinstance(value, (list, dict)):
+        return dg.MetadataValue.json(_json(value))
+    return value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_json(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def table_metadata(version: TableVersion, *, partitioned: bool) -> dict[str, Any]:
+    """Describe a written table: row count, schema, Delta version and content digest."""
+    rows = "dagster/partition_row_count" if partitioned else "dagster/row_count"
+    return {
+        rows: version.rows,
+        "rows": version.rows,
+        "dagster/column_schema": schema(version.columns),
+        "dagster/table_name": version.table,
+        "delta_version": version.version,
+        "sha256": version.sha256,
+    }
+
+
+def schema(columns: Sequence[Column]) -> dg.TableSchema:
+    """Give Dagster's form of a table's columns."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, column.dtype, description=column.description or None) for column in columns
+        ]
+    )
+
+
+def metric_metadata(metrics: Sequence[Metric], *, prefix: str = "") -> dict[str, Any]:
+    """Give each metric's value under its own name, so that it plots over time."""
+    return clean({f"{prefix}{metric.name}": float(metric.value) for metric in metrics})
+
+
+def metric_table(columns: Mapping[str, Sequence[Metric]]) -> dg.MarkdownMetadataValue:
+    """Lay metrics of several models side by side, each with its 95 % interval."""
+    names = list(dict.fromkeys(metric.name for metrics in columns.values() for metric in metrics))
+    lines = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name in names:
+        cells = []
+        for metrics in columns.values():
+            found = next((metric for metric in metrics if metric.name == name), None)
+            cells.append(_cell(found) if found else "")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(metric: Metric) -> str:
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:,.4g}"
+    return f"{metric.value:,.4g} ({metric.low:,.4g} … {metric.high:,.4g})"
+
+
+def bullet_list(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
+    """Show sentences as a list."""
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))

@@ -1,0 +1,143 @@
+"""What `defs.yaml` may say of a model, and the folder it says it in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field, model_validator
+
+from mlops_assets.deployment import RolloutPolicy
+from mlops_assets.errors import DeclarationError, UnknownNameError
+from mlops_assets.evaluation import BusinessValue, GatePolicy
+from mlops_assets.governance import ApprovalPolicy, Charter, RiskTier
+from mlops_assets.monitoring import MonitorPolicy, PayloadPolicy, PerformancePolicy
+from mlops_assets.orchestration.partitions import Windows
+from mlops_assets.records import Task
+from mlops_assets.retraining import RetrainingPolicy
+from mlops_assets.training import TrainingPolicy
+
+
+class Decisions(BaseModel, frozen=True, extra="forbid"):
+    """What one prediction is about, and when it is made."""
+
+    table: str = Field(description="Validated table with one row per decision, request fields and label columns.")
+    key: str = Field(description="Column that names a decision; it joins predictions with labels.")
+    time: str = Field(description="Column with the event time.")
+    hours_before: float = Field(default=0.0, ge=0, description="The decision is taken this long before the event time.")
+    known_at: str | None = Field(
+        default=None, description="Column that says when the label became known; default: the event time."
+    )
+
+    @property
+    def lead(self) -> timedelta:
+        """How long before the event the decision is taken."""
+        return timedelta(hours=self.hours_before)
+
+
+class Monitor(MonitorPolicy, frozen=True, extra="forbid"):
+    """How a model is watched, in which windows, and how long labels are waited for."""
+
+    windows: Windows
+    performance: PerformancePolicy = PerformancePolicy()
+    payload: PayloadPolicy = PayloadPolicy()
+    wait_hours: float = Field(default=24.0, ge=0, description="How long after a window its labels are waited for.")
+
+
+class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
+    """Everything promised about a model."""
+
+    description: str
+    task: Task
+    decisions: Decisions
+    views: tuple[str, ...] = Field(default=(), description="Feature views the model reads.")
+    training: TrainingPolicy = TrainingPolicy()
+    value: BusinessValue | None = None
+    gate: GatePolicy = GatePolicy()
+    rollout: RolloutPolicy = RolloutPolicy()
+    monitor: Monitor
+    retraining: RetrainingPolicy = RetrainingPolicy()
+    risk_tier: RiskTier = "limited"
+    approval: ApprovalPolicy = ApprovalPolicy()
+    charter: Charter = Charter()
+    owner: str | None = Field(default=None, description="An e-mail address or team:<name>.")
+
+    @model_validator(mode="after")
+    def _gate_judges_this_task(self) -> Self:
+        self.gate.require_task(self.task)
+        return self
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's folder: its name, what `defs.yaml` promises, and the two Python files beside it."""
+
+    path: Path
+    declaration: ModelDeclaration
+
+    @property
+    def name(self) -> str:
+        """The model's name is its folder's."""
+        return self.path.name
+
+    @cached_property
+    def features_source(self) -> str:
+        """The text of features.py, which travels in the bundle."""
+        return self._read("features.py", "what the model looks at")
+
+    @cached_property
+    def model_source(self) -> str:
+        """The text of model.py."""
+        return self._read("model.py", "what the model learns")
+
+    @cached_property
+    def _module(self) -> Mapping[str, Any]:
+        namespace: dict[str, Any] = {"__name__": f"{self.name}.model"}
+        exec(compile(self.model_source, str(self.path / "model.py"), "exec"), namespace)
+        return namespace
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The trainer's parameters, `PARAMS` of model.py."""
+        return dict(self._module.get("PARAMS", {}))
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that `label` of model.py is computed from."""
+        return tuple(
+            name for name, p in signature(self._label).parameters.items() if p.kind is not Parameter.VAR_KEYWORD
+        )
+
+    @property
+    def _label(self) -> Callable[..., Any]:
+        label = self._module.get("label")
+        if not callable(label):
+            raise DeclarationError(
+                f"{self.path / 'model.py'} has no function `label`, so nothing says what {self.name} predicts. "
+                "Add `def label(column, ...)` that gives a float array, NaN where a decision has no label.",
+                model=self.name,
+            )
+        return label  # type: ignore[no-any-return]
+
+    def label(self, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """Compute the label of each row, shape (n,); NaN where a row has none."""
+        wanted = self.label_columns
+        for name in wanted:
+            if name not in columns:
+                raise UnknownNameError(f"label column of {self.name}", name, known=columns)
+        return np.asarray(self._label(**{name: columns[name] for name in wanted}), dtype=np.float64)
+
+    def _read(self, file: str, holds: str) -> str:
+        try:
+            return (self.path / file).read_text()
+        except FileNotFoundError:
+            raise DeclarationError(
+                f"{self.path / file} is missing; it says {holds}. "
+                "`dg scaffold defs mlops_assets.orchestration.ModelPipeline NAME` makes a folder with all three files.",
+                model=self.name,
+            ) from None

@@ -1,0 +1,237 @@
+"""What starts runs by itself: one definition each, over all models.
+
+`watch` asks for the windows that are over, `retrain` answers what they showed, `refresh` asks for the days that arrived.
+They read records and ledgers, never the wall clock: a replay moves them with its own time.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import dagster as dg
+
+from mlops_assets.governance import Event
+from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
+from mlops_assets.orchestration.partitions import due, span_of
+from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
+from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, RetrainingDecision
+from mlops_assets.retraining import BusinessEvent, decide
+from mlops_assets.stores.home import Home
+from mlops_assets.stores.predictions import days
+
+MODEL_TAG = "mlops/model"
+PURPOSE_TAG = "mlops/purpose"
+TRIGGER_TAG = "mlops/trigger"
+REASON_TAG = "mlops/reason"
+ANSWERS_TAG = "mlops/answers"
+WEIGHED = ("weighed",)
+
+T = TypeVar("T")
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """How far the retraining sensor has got with a model: the time it saw, and the newest window it weighed."""
+
+    as_of: datetime
+    window: str | None
+
+
+def tick_interval_s() -> int:
+    """How often sensors look, in seconds (`MLOPS_SENSOR_INTERVAL_S`, 30)."""
+    return int(os.environ.get("MLOPS_SENSOR_INTERVAL_S", "30"))
+
+
+def retrain_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
+    """Build the sensor that decides for every model whether to retrain, and records why or why not."""
+
+    @dg.sensor(
+        name="retrain",
+        target=dg.AssetSelection.assets(*[[name, stage] for name in models for stage in RELEASE_CHAIN]),
+        minimum_interval_seconds=tick_interval_s(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Weighs performance, drift and cadence of every model against its retraining policy.",
+    )
+    def retrain(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
+        stores = home.open()
+        time = now(stores)
+        answers: list[RetrainingDecision] = []
+        for name, folder in models.items():
+            window = newest_window(stores, name)
+            decision = weigh(name, folder.declaration, stores, time, in_flight=_in_flight(context.instance, name))
+            if stores.state.decide_once(decision) and decision.retrain:
+                stores.state.audit_append(
+                    Event.RETRAIN_TRIGGERED,
+                    actor="sensor:retrain",
+                    subject={"model": name},
+                    data={"trigger": decision.trigger, "reason": decision.reason, "answers": decision.answers},
+                    at=time,
+                )
+            stores.records.put(WEIGHED, name, Weighed(as_of=time, window=window))
+            # The ledger is written before Dagster hears of it, so a kill in between must not lose the request:
+            # the newest yes is repeated until a run carries its digest, and the run key keeps it from running twice.
+            newest = next((d for d in reversed(stores.state.decisions(name)) if d.retrain), None)
+            if newest and not _answered(context.instance, newest):
+                answers.append(newest)
+        return dg.SensorResult(
+            run_requests=[release_request(decision, run_key=decision.answers) for decision in answers],
+            skip_reason=None if answers else dg.SkipReason(f"nothing asks for retraining as of {time:%Y-%m-%d %H:%M}"),
+        )
+
+    return retrain
+
+
+def weigh(
+    name: str, declared: ModelDeclaration, stores: Home, time: datetime, *, in_flight: bool
+) -> RetrainingDecision:
+    """Decide about one model from the records of its newest windows."""
+    release = stores.releases.current(name)
+    champion = _champion(name, stores) if release else None
+    history = stores.state.decisions(name)
+    return decide(
+        declared.retraining,
+        model=name,
+        performance=_newest(stores, name, "performance", PerformanceReport),
+        drift=_newest(stores, name, "drift", DriftReport),
+        history=history,
+        champion=champion,
+        live_since=release.at if release else None,
+        refusals=refusals(stores, name),
+        events=events(stores, name),
+        in_flight=in_flight,
+        now=time,
+    )
+
+
+def newest_window(stores: Home, name: str) -> str | None:
+    """Name the newest window of a model that is measured."""
+    return max(stores.records.partitions((name, "performance")), default=None)
+
+
+def is_weighed(stores: Home, name: str, time: datetime) -> bool:
+    """Tell whether the retraining sensor has looked at a model at `time` or later, its newest window included."""
+    weighed = stores.records.find(WEIGHED, name, Weighed)
+    return weighed is not None and weighed.as_of >= time and weighed.window == newest_window(stores, name)
+
+
+def refusals(stores: Home, name: str) -> Sequence[datetime]:
+    """Give the times at which a challenger of this model was refused since the newest release."""
+    release = stores.releases.current(name)
+    return [
+        entry.at
+        for entry in stores.state.audit_entries(model=name)
+        if entry.event == "evaluation.completed"
+        and not entry.data["passed"]
+        and (release is None or entry.at > release.at)
+    ]
+
+
+def events(stores: Home, name: str) -> Sequence[BusinessEvent]:
+    """Give the business events people reported about this model."""
+    return [
+        BusinessEvent(name=entry.data["name"], at=entry.at, note=entry.data.get("note", ""))
+        for entry in stores.state.audit_entries(model=name)
+        if entry.event == "business.event"
+    ]
+
+
+def release_request(decision: RetrainingDecision, *, run_key: str | None = None) -> dg.RunRequest:
+    """Ask for a model's whole release chain; the tags tell an auditor why, the run key answers a finding only once."""
+    return dg.RunRequest(
+        run_key=run_key,
+        asset_selection=[dg.AssetKey([decision.model, stage]) for stage in RELEASE_CHAIN],
+        tags={
+            MODEL_TAG: decision.model,
+            PURPOSE_TAG: "release",
+            TRIGGER_TAG: decision.trigger,
+            REASON_TAG: decision.reason,
+            ANSWERS_TAG: decision.answers,
+            AS_OF_TAG: decision.decided_at.isoformat(),
+        },
+    )
+
+
+def watch_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
+    """Build the sensor that has every window measured once its labels have had time to arrive."""
+
+    @dg.sensor(
+        name="watch",
+        target=dg.AssetSelection.assets(*[[name, stage] for name in models for stage in WATCH_CHAIN]),
+        minimum_interval_seconds=tick_interval_s(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for predictions, drift and performance of every window that is over.",
+    )
+    def watch(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
+        stores = home.open()
+        time = now(stores)
+        wanted: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, folder in models.items():
+            declared = folder.declaration
+            for window in unmeasured_windows(name, declared, stores, time):
+                wanted[(declared.monitor.windows.model_dump_json(), window)].append(name)
+        requests = [
+            dg.RunRequest(
+                run_key=f"watch:{window}:{','.join(names)}",
+                partition_key=window,
+                asset_selection=[dg.AssetKey([name, stage]) for name in names for stage in WATCH_CHAIN],
+                tags={PURPOSE_TAG: "watch", AS_OF_TAG: time.isoformat()},
+            )
+            for (_, window), names in sorted(wanted.items())
+        ]
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None
+            if requests
+            else dg.SkipReason(f"every window that is over by {time:%Y-%m-%d %H:%M} is measured"),
+        )
+
+    return watch
+
+
+def unmeasured_windows(name: str, declared: ModelDeclaration, stores: Home, time: datetime) -> list[str]:
+    """Name the windows with predictions whose labels have had their time and that have no report yet."""
+    windows = declared.monitor.windows
+    logged = [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in days(stores.predictions, name)]
+    if not logged:
+        return []
+    keys = windows.definition().get_partition_keys_in_time_window(_since(min(logged), max(logged), windows.length))
+    over = due(keys, length=windows.length, wait=timedelta(hours=declared.monitor.wait_hours), now=time)
+    measured = set(stores.records.partitions((name, "performance")))
+    spans = {key: span_of(key, length=windows.length) for key in over if key not in measured}
+    return [key for key, span in spans.items() if any(span.start <= day < span.end for day in logged)]
+
+
+def _since(first: datetime, last: datetime, length: timedelta) -> dg.TimeWindow:
+    return dg.TimeWindow(first - length, last + length)
+
+
+def _newest(stores: Home, name: str, stage: str, kind: type[T], *, count: int = 12) -> list[T]:
+    keys = sorted(stores.records.partitions((name, stage)))[-count:]
+    return [stores.records.get((name, stage), key, kind) for key in keys]
+
+
+def _champion(name: str, stores: Home) -> ModelVersion | None:
+    release = stores.releases.current(name)
+    if release is None:
+        return None
+    return stores.records.get(("versions", name), release.bundle_sha256, ModelVersion)
+
+
+def _in_flight(instance: dg.DagsterInstance, name: str) -> bool:
+    wanted = dg.RunsFilter(tags={MODEL_TAG: name, PURPOSE_TAG: "release"}, statuses=UNFINISHED)
+    return bool(instance.get_run_records(wanted, limit=1))
+
+
+def _answered(instance: dg.DagsterInstance, decision: RetrainingDecision) -> bool:
+    return bool(instance.get_run_records(dg.RunsFilter(tags={ANSWERS_TAG: decision.answers}), limit=1))

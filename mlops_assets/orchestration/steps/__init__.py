@@ -1,0 +1,32 @@
+"""The steps of a model's life, as plain functions over the stores; the assets are shells around them.
+
+Nothing here knows Dagster or asks for the time: what is decided is decided from what is passed in and what is stored.
+"""
+
+from mlops_assets.orchestration.steps.learning import build_training_set, fit_model, unrecorded
+from mlops_assets.orchestration.steps.releasing import decide_approval, deploy, evaluate, roll_back, write_dossier
+from mlops_assets.orchestration.steps.watching import (
+    check_parity,
+    labels_of,
+    measure_drift,
+    measure_performance,
+    seal_predictions,
+    sealed_predictions,
+)
+
+__all__ = [
+    "build_training_set",
+    "check_parity",
+    "decide_approval",
+    "deploy",
+    "evaluate",
+    "fit_model",
+    "labels_of",
+    "measure_drift",
+    "measure_performance",
+    "roll_back",
+    "seal_predictions",
+    "sealed_predictions",
+    "unrecorded",
+    "write_dossier",
+]

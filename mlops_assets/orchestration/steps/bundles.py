@@ -1,0 +1,60 @@
+"""A bundle taken apart again: what scores, what it looks at, and what it was promised to look like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mlops_assets.features import FeatureModule, Vectorizer
+from mlops_assets.monitoring import Profile
+from mlops_assets.records import FeatureVectorSpec
+from mlops_assets.stores.home import Home
+from mlops_assets.training import trainer_named
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """The parts of one bundle, each read when it is first needed."""
+
+    model: str
+    sha256: str
+    parts: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, stores: Home, model: str, sha256: str) -> "LoadedBundle":
+        """Load a bundle, every digest verified."""
+        return cls(model, sha256, stores.bundles.load(model, sha256))
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """What was recorded of the fit."""
+        return msgspec.json.decode(self.parts["meta.json"], type=dict[str, Any])
+
+    @cached_property
+    def spec(self) -> FeatureVectorSpec:
+        """What its vector is made of."""
+        return msgspec.json.decode(self.parts["spec.json"], type=FeatureVectorSpec)
+
+    @cached_property
+    def vectorizer(self) -> Vectorizer:
+        """Its own feature code, as it travelled."""
+        return Vectorizer(self.spec, FeatureModule.load(self.parts["features.py"].decode(), name=self.model))
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The training data, counted."""
+        return Profile.from_json(self.parts["profile.json"])
+
+    def contributions(self, vectors: Array) -> npt.NDArray[np.float64]:
+        """Give what each feature adds to each raw score, shape (n, d + 1); the last column is the expected score."""
+        return trainer_named(self.meta["trainer"]).contributions(self.parts, vectors)
+
+    def score(self, vectors: Array) -> npt.NDArray[np.float64]:
+        """Score feature vectors, shape (n, d)."""
+        return trainer_named(self.meta["trainer"]).score(self.parts, vectors)

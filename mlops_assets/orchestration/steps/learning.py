@@ -1,0 +1,315 @@
+"""From stored tables to a model version: labels, features as known at each decision, the fit, the bundle."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.digests import sha256_bytes
+from mlops_assets.errors import TrainingError, UnknownNameError
+from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_spec
+from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays
+from mlops_assets.features.join import DECISION_TIME, training_rows
+from mlops_assets.features.leakage import find_leaks
+from mlops_assets.governance import Event
+from mlops_assets.monitoring import Profile, matrix_columns
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.records import FeatureVectorSpec, FeatureView, Field, ModelVersion, TableVersion, TrainingSet, Window
+from mlops_assets.stores.home import Home
+from mlops_assets.training import (
+    Golden,
+    Span,
+    assemble_bundle,
+    fit,
+    library_versions,
+    missing_facts,
+    platform_facts,
+    reproducibility_record,
+    trainer_named,
+)
+
+Array = npt.NDArray[Any]
+
+LABEL, PART = "__label", "__part"
+TRAIN, HOLDOUT = "train", "holdout"
+GOLDEN_ROWS = 16
+VIEWS = ("views",)  # where the definition a feature table was last computed with is kept, by name
+
+
+def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) -> tuple[TrainingSet, list[str]]:
+    """Build and keep the training set as it could have been known at `cut_off`; give it with the leaks found in it.
+
+    Rows are in order of decision time, then key, so that the same data always gives the same digest.
+
+    Raises:
+        TrainingError: No labelled decision lies before the cut-off.
+    """
+    declared, name = folder.declaration, folder.name
+    module = FeatureModule.load(folder.features_source, name=name)
+    views = _views(declared.views, stores)
+    plan = FeaturePlan(module, views)
+    labelled = decisions(folder, module, stores, cut_off=cut_off)
+    first = labelled[DECISION_TIME][0].as_py()
+    cut = declared.training.window.cut(cut_off, first=first)
+    times = _times(labelled)
+    in_train, in_holdout = cut.train.holds(times), cut.holdout.holds(times)
+    part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))
+    labelled = labelled.append_column(PART, pa.array(part.tolist())).filter(pa.array(in_train | in_holdout))
+
+    sources = [stores.tables.version(f"features/{view.name}") for view in plan.views]
+    rows = training_rows(plan, labelled, {v.name: stores.tables.read(f"features/{v.name}") for v in plan.views})
+    learnt = rows.filter(pc.equal(rows[PART], TRAIN))
+    if not learnt.num_rows:
+        raise TrainingError(
+            f"No labelled decision of {name} lies in the training window {cut.train.start:%Y-%m-%d} to "
+            f"{cut.train.end:%Y-%m-%d}, so there is nothing to learn from. Bring in more days with `mlops refresh`, or "
+            "shorten the hold-out.",
+            model=name,
+        )
+    spec = build_spec(module, plan.views, as_arrays(learnt, plan.inputs))
+    written = stores.tables.write(f"{name}/training_set", rows)
+    made = TrainingSet(
+        model=name,
+        table=written.table,
+        version=written.version,
+        sha256=written.sha256,
+        rows=written.rows,
+        cut_off=cut_off,
+        train=_window(rows, TRAIN, cut.train),
+        holdout=_window(rows, HOLDOUT, cut.holdout),
+        spec=spec,
+        sources=tuple(
+            replace(s, columns=(), partitions={})
+            for s in [stores.tables.version(f"validated/{declared.decisions.table}"), *sources]
+        ),
+    )
+    vectors = Vectorizer(spec, module).vector(as_arrays(rows, plan.inputs))
+    leaks = find_leaks(
+        {feature.name: vectors[:, place] for place, feature in enumerate(spec.features)},
+        label=rows[LABEL].to_numpy(),
+        task=declared.task,
+        keys=rows[declared.decisions.key].to_pylist(),
+        train=np.asarray(rows[PART].to_pylist()) == TRAIN,
+        label_columns=folder.label_columns,
+        categorical=[feature.name for feature in spec.features if feature.levels is not None],
+    )
+    return made, list(leaks)
+
+
+def decisions(folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_off: datetime) -> pa.Table:
+    """Give every decision whose label was known by `cut_off`: key, request fields, decision time and label."""
+    about = folder.declaration.decisions
+    table = f"validated/{about.table}"
+    fields = [field.name for field in module.request]
+    known_at = about.known_at or about.time
+    wanted = list(dict.fromkeys([about.key, about.time, known_at, *fields, *folder.label_columns]))
+    rows = stores.tables.read(
+        table, columns=wanted, until=cut_off.date().isoformat() if stores.tables.partitions(table) else None
+    )
+    limit = pa.scalar(cut_off, UTC_MICROSECONDS)
+    rows = rows.filter(pc.less_equal(rows[known_at], limit))
+    label = folder.label(label_columns_of(rows, folder))
+    decided = pc.subtract(rows[about.time], pa.scalar(about.lead, pa.duration("us")))
+    rows = rows.select(list(dict.fromkeys([about.key, *fields])))
+    rows = rows.append_column(DECISION_TIME, decided).append_column(LABEL, pa.array(label))
+    rows = rows.filter(pa.array(np.isfinite(label)))
+    if not rows.num_rows:
+        raise TrainingError(
+            f"No decision of {folder.name} had a label by {cut_off:%Y-%m-%d %H:%M}, so there is nothing to learn from. "
+            f"Bring in days of {about.table} with `mlops refresh`.",
+            model=folder.name,
+        )
+    return rows.sort_by([(DECISION_TIME, "ascending"), (about.key, "ascending")])
+
+
+def fit_model(folder: ModelFolder, stores: Home, training_set: TrainingSet, *, tags: Mapping[str, str]) -> ModelVersion:
+    """Fit on the training part, keep the bundle, number it, and show the run in MLflow."""
+    declared, name = folder.declaration, folder.name
+    module = FeatureModule.load(folder.features_source, name=name)
+    vectorizer = Vectorizer(training_set.spec, module)
+    rows = training_rows_of(stores, training_set, part=TRAIN)
+    inputs = as_arrays(rows, vectorizer.plan.inputs)
+    vectors, labels = vectorizer.vector(inputs), rows[LABEL].to_numpy()
+    policy = type(declared.training).model_validate(
+        {**declared.training.model_dump(), "params": {**folder.params, **declared.training.params}}
+    )
+    fitted = fit(
+        policy,
+        vectors,
+        labels,
+        task=declared.task,
+        times=_times(rows),
+        names=vectorizer.names,
+        categorical=vectorizer.categorical,
+    )
+    scores = trainer_named(fitted.trainer).score(fitted.parts, vectors)
+    levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
+    profile = Profile.of(matrix_columns(vectorizer.names, vectors, scores), levels=levels)
+    sample = np.unique(np.linspace(0, rows.num_rows - 1, GOLDEN_ROWS).astype(np.int64))
+    parts = assemble_bundle(
+        fitted,
+        spec=training_set.spec,
+        features_source=folder.features_source,
+        profile=profile.to_json(),
+        golden=_golden(rows.take(pa.array(sample)), training_set.spec, scores[sample]),
+        meta={
+            "model": name,
+            "task": declared.task,
+            "training_set_sha256": training_set.sha256,
+            "cut_off": training_set.cut_off,
+            "threshold": threshold(scores, declared.value.capacity_share)
+            if declared.value and declared.task == "binary"
+            else None,
+        },
+    )
+    sha256 = stores.bundles.save(name, parts)
+    record = reproducibility_record(
+        fitted,
+        training_set_sha256=training_set.sha256,
+        features_sha256=training_set.spec.code_sha256,
+        facts=library_versions() | platform_facts(),
+        **_code_facts(folder.path),
+    )
+    version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
+    run_id, url = stores.tracking.log_training(
+        name,
+        params=fitted.params,
+        metrics={"rounds": float(fitted.rounds), "train_rows": float(rows.num_rows)},
+        curves=fitted.curves,
+        tags={
+            **tags,
+            "mlops.version": str(version),
+            "mlops.bundle_sha256": sha256,
+            "mlops.cut_off": training_set.cut_off.isoformat(),
+        },
+        datasets=[training_set_version(training_set), *training_set.sources],
+        artifacts=parts,
+    )
+    made = ModelVersion(
+        model=name,
+        version=version,
+        sha256=sha256,
+        task=declared.task,
+        training_set_sha256=training_set.sha256,
+        params=fitted.params,
+        cut_off=training_set.cut_off,
+        reproducibility=record,
+        mlflow_run_id=run_id,
+        mlflow_url=url,
+    )
+    stores.records.put(("versions", name), sha256, made)
+    stores.state.audit_append(
+        Event.MODEL_TRAINED,
+        actor="pipeline",
+        subject={"model": name, "version": version, "bundle_sha256": sha256},
+        data={
+            "training_set_sha256": training_set.sha256,
+            "rows": rows.num_rows,
+            "sources": {s.table: s.sha256 for s in training_set.sources},
+        },
+        at=training_set.cut_off,
+    )
+    return made
+
+
+def unrecorded(version: ModelVersion) -> Sequence[str]:
+    """Name the facts without which this version could not be made again."""
+    return missing_facts(version.reproducibility)
+
+
+def training_rows_of(stores: Home, training_set: TrainingSet, *, part: str) -> pa.Table:
+    """Read the rows of one part of a training set, at exactly its version."""
+    rows = stores.tables.read(training_set.table, version=training_set.version)
+    return rows.filter(pc.equal(rows[PART], part))
+
+
+def threshold(scores: npt.NDArray[np.float64], capacity_share: float) -> float:
+    """Give the score above which a decision is flagged, such that training would have flagged the capacity."""
+    return float(np.quantile(scores, 1.0 - capacity_share))
+
+
+def training_set_version(training_set: TrainingSet) -> TableVersion:
+    """Give the stored table of a training set."""
+    return TableVersion(
+        table=training_set.table, version=training_set.version, sha256=training_set.sha256, rows=training_set.rows
+    )
+
+
+def _views(names: Sequence[str], stores: Home) -> list[FeatureView]:
+    known = stores.records.partitions(VIEWS)
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("materialized feature view", name, known=known)
+    return [stores.records.get(VIEWS, name, FeatureView) for name in names]
+
+
+def label_columns_of(rows: pa.Table, folder: ModelFolder) -> dict[str, Array]:
+    """Give the columns `label` wants: numbers as floats with NaN, booleans as booleans, strings as objects."""
+    columns: dict[str, Array] = {}
+    for name in folder.label_columns:
+        column = rows[name]
+        if pa.types.is_boolean(column.type) and not column.null_count:
+            columns[name] = column.to_numpy().astype(bool)
+        else:
+            columns |= as_arrays(rows.select([name]), [Field(name=name, dtype=_kind(column.type), nullable=True)])
+    return columns
+
+
+def _kind(type_: pa.DataType) -> Literal["timestamp", "string", "float64"]:
+    if pa.types.is_timestamp(type_):
+        return "timestamp"
+    return "string" if pa.types.is_string(type_) else "float64"
+
+
+def _times(rows: pa.Table) -> npt.NDArray[np.datetime64]:
+    times: npt.NDArray[np.datetime64] = as_arrays(rows, [Field(name=DECISION_TIME, dtype="timestamp")])[DECISION_TIME]
+    return times
+
+
+def _window(rows: pa.Table, part: str, span: Span) -> Window:
+    labels = rows.filter(pc.equal(rows[PART], part))[LABEL]
+    return Window(start=span.start, end=span.end, rows=len(labels), label_mean=float(pc.mean(labels).as_py() or 0.0))
+
+
+def _golden(rows: pa.Table, spec: FeatureVectorSpec, scores: npt.NDArray[np.float64]) -> Golden:
+    stored = [feature.name for view in spec.views for feature in view.features]
+    request = rows.select([field.name for field in spec.request]).to_pylist()
+    return Golden(
+        request=request,
+        stored={
+            name: column
+            for name, column in as_arrays(rows, [f for v in spec.views for f in v.features]).items()
+            if name in stored
+        },
+        scores=scores,
+    )
+
+
+def _code_facts(folder: Path) -> dict[str, Any]:
+    """Say which code and which lock file this process runs, as far as the working tree tells."""
+    root = next((parent for parent in folder.parents if (parent / "pyproject.toml").exists()), folder)
+    lock = root / "requirements.lock"
+    return {
+        "lock_sha256": sha256_bytes(lock.read_bytes()) if lock.exists() else "no lock file",
+        "git_sha": os.environ.get("MLOPS_GIT_SHA") or _git(root, "rev-parse", "HEAD") or "no git commit",
+        "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
