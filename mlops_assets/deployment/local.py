@@ -37,7 +37,7 @@ class LocalTarget(Generic[R]):
             self._greet(client, release.model)
             before = self._releases.current(release.model)
             if before is not None and before.bundle_sha256 == release.bundle_sha256:
-                release, before = before, _previous(before)  # written by an attempt that was cut short, or long ago
+                release, before = self._again(client, before, release), _previous(before)
             else:
                 self._releases.put(release)
             rollout = self._bring_up(client, release)
@@ -75,6 +75,19 @@ class LocalTarget(Generic[R]):
                 model=model,
             )
         return self._endpoint(release)
+
+    def _again(self, client: "httpx.Client", before: R, release: R) -> R:
+        """Release a bundle once more, unless it is live: an attempt was cut short, or failed for want of something."""
+        sighting = _sighting(client, release.model)
+        if sighting is not None and sighting.generation == before.generation:
+            return before
+        release = replace(
+            release,
+            previous_version=before.previous_version,
+            previous_bundle_sha256=before.previous_bundle_sha256,
+        )
+        self._releases.put(release)
+        return release
 
     def _bring_up(self, client: "httpx.Client", release: R) -> Rollout:
         """Wait for a written release to be reported, then try predictions on it."""

@@ -38,6 +38,20 @@ def test_deploying_what_is_live_proves_it_and_changes_nothing(target, stack, tra
     assert stack.home.releases.current(MODEL).generation == 1
 
 
+def test_a_failed_deployment_can_be_tried_again_at_once(target, stack, trained):
+    """What was missing is there now, so the same bundle goes live under the next generation."""
+    rows = stack.home.root / "online.sqlite"
+    aside = rows.rename(stack.home.root / "aside.sqlite")
+    digest = stack.home.save(trained.parts)
+    with pytest.raises(DeploymentError, match="Materialize features/carrier_delays"):
+        target.deploy(stack.home.next_release(digest))
+    aside.rename(rows)
+
+    again = target.deploy(stack.home.next_release(digest))
+
+    assert (again.bundle_sha256, again.generation, again.previous_bundle_sha256) == (digest, 2, None)
+
+
 def test_a_version_that_cannot_be_served_leaves_the_one_before_live(target, stack, trained, retrained):
     """The failure is raised with its reason, and the old version answers under a new generation."""
     good = target.deploy(stack.home.next_release(stack.home.save(trained.parts)))
