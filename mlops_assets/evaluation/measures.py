@@ -9,8 +9,9 @@ import numpy.typing as npt
 from mlops_assets import statistics
 from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import Task
-from mlops_assets.statistics import Array, Difference, Interval
+from mlops_assets.statistics import Array, Difference, Interval, TopScores
 from mlops_assets.statistics.inputs import Clusters
+from mlops_assets.statistics.intervals import Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Terms:
 
 
 Value = Callable[[Array, Array, Terms], float]
+Prepared = Callable[[Array, Array, Terms], Callable[[Rows], float]]  # what can be done once for all draws of rows
 Ends = Callable[[Array, Array, Terms], Interval | None]
 Gain = Callable[[Array, Array, Array, Terms], Difference]
 
@@ -57,16 +59,22 @@ def _plain(value: Callable[[Array, Array], float]) -> Value:
     return lambda y, score, terms: value(y, score)
 
 
-def _precision(y: Array, score: Array, terms: Terms) -> float:
-    return statistics.precision_at(y, score, share=terms.value.capacity_share)
+def _on_rows(value: Callable[[Array, Array], float]) -> Prepared:
+    return lambda y, score, terms: lambda rows: value(y[rows], score[rows])
 
 
-def _recall(y: Array, score: Array, terms: Terms) -> float:
-    return statistics.recall_at(y, score, share=terms.value.capacity_share)
+def _of_top(number: Callable[[TopScores, int, Terms], float]) -> Prepared:
+    """Give a number that depends only on the cases within the capacity and on how many rows there are."""
+
+    def prepare(y: Array, score: Array, terms: Terms) -> Callable[[Rows], float]:
+        count = statistics.top_counter(y, score, share=terms.value.capacity_share)
+        return lambda rows: number(count(rows), len(rows), terms)
+
+    return prepare
 
 
-def _worth(y: Array, score: Array, terms: Terms) -> float:
-    return terms.value.per_1000(y, score)
+def _on_all(prepared: Prepared) -> Value:
+    return lambda y, score, terms: prepared(y, score, terms)(np.arange(len(y)))
 
 
 def _auc_interval(y: Array, score: Array, terms: Terms) -> Interval:
@@ -81,10 +89,10 @@ def _none_known(y: Array, score: Array, terms: Terms) -> None:
     return None
 
 
-def _resampled(value: Value) -> Ends:
+def _resampled(prepared: Prepared) -> Ends:
     """Give the bootstrap's interval of any value."""
     return lambda y, score, terms: statistics.bootstrap_interval(
-        lambda rows: value(y[rows], score[rows], terms),
+        prepared(y, score, terms),
         len(y),
         seed=terms.seed,
         resamples=terms.resamples,
@@ -93,24 +101,29 @@ def _resampled(value: Value) -> Ends:
     )
 
 
-def _resampled_gain(value: Value, *, sign: int = 1) -> Gain:
+def _resampled_gain(prepared: Prepared, *, sign: int = 1) -> Gain:
     """Give the bootstrap's paired comparison of any value; `sign` is -1 where lower is better."""
-    return lambda y, first, second, terms: statistics.bootstrap_difference(
-        lambda rows: sign * (value(y[rows], first[rows], terms) - value(y[rows], second[rows], terms)),
-        len(y),
-        seed=terms.seed,
-        resamples=terms.resamples,
-        confidence=terms.confidence,
-        clusters=terms.clusters,
-    )
+
+    def gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
+        of_first, of_second = prepared(y, first, terms), prepared(y, second, terms)
+        return statistics.bootstrap_difference(
+            lambda rows: sign * (of_first(rows) - of_second(rows)),
+            len(y),
+            seed=terms.seed,
+            resamples=terms.resamples,
+            confidence=terms.confidence,
+            clusters=terms.clusters,
+        )
+
+    return gain
 
 
-def _wilson(value: Value, *, of_positives: bool) -> Ends:
+def _wilson(prepared: Prepared, *, of_positives: bool) -> Ends:
     """Give Wilson's interval of a share at capacity, or the bootstrap's where rows hang together."""
 
     def ends(y: Array, score: Array, terms: Terms) -> Interval | None:
         if terms.clusters is not None:
-            return _resampled(value)(y, score, terms)
+            return _resampled(prepared)(y, score, terms)
         top = statistics.top_scores(y, score, share=terms.value.capacity_share)
         return statistics.wilson(top.hits, top.positives if of_positives else top.rows, confidence=terms.confidence)
 
@@ -139,6 +152,12 @@ def _errors(y: Array, score: Array) -> Array:
     return score - y
 
 
+_precision = _of_top(lambda top, n, terms: top.precision)
+_recall = _of_top(lambda top, n, terms: top.recall)
+_worth = _of_top(lambda top, n, terms: terms.value.of(top) * 1000 / n)
+_rmse = _on_rows(statistics.rmse)
+_r2 = _on_rows(statistics.r2)
+
 MEASURES: dict[str, Measure] = {
     "auc": Measure(task="binary", value=_plain(statistics.auc), interval=_auc_interval, gain=_auc_gain, margin=0.01),
     "log_loss": Measure(
@@ -165,24 +184,26 @@ MEASURES: dict[str, Measure] = {
     ),
     "precision_at_capacity": Measure(
         task="binary",
-        value=_precision,
+        value=_on_all(_precision),
         interval=_wilson(_precision, of_positives=False),
         gain=_resampled_gain(_precision),
         margin=0.02,
     ),
     "recall_at_capacity": Measure(
         task="binary",
-        value=_recall,
+        value=_on_all(_recall),
         interval=_wilson(_recall, of_positives=True),
         gain=_resampled_gain(_recall),
         margin=0.02,
     ),
-    "value_per_1000": Measure(task="binary", value=_worth, interval=_resampled(_worth), gain=_resampled_gain(_worth)),
+    "value_per_1000": Measure(
+        task="binary", value=_on_all(_worth), interval=_resampled(_worth), gain=_resampled_gain(_worth)
+    ),
     "rmse": Measure(
         task="regression",
-        value=_plain(statistics.rmse),
-        interval=_resampled(_plain(statistics.rmse)),
-        gain=_resampled_gain(_plain(statistics.rmse), sign=-1),
+        value=_on_all(_rmse),
+        interval=_resampled(_rmse),
+        gain=_resampled_gain(_rmse, sign=-1),
         higher_is_better=False,
     ),
     "mae": Measure(
@@ -195,9 +216,9 @@ MEASURES: dict[str, Measure] = {
     "bias": Measure(task="regression", value=_plain(statistics.bias), interval=_mean(_errors)),
     "r2": Measure(
         task="regression",
-        value=_plain(statistics.r2),
-        interval=_resampled(_plain(statistics.r2)),
-        gain=_resampled_gain(_plain(statistics.r2)),
+        value=_on_all(_r2),
+        interval=_resampled(_r2),
+        gain=_resampled_gain(_r2),
         margin=0.01,
     ),
 }

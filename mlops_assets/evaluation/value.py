@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from mlops_assets.statistics import top_scores
+from mlops_assets.statistics import TopScores, top_scores
 
 
 class BusinessValue(BaseModel, frozen=True, extra="forbid"):
@@ -25,5 +25,8 @@ class BusinessValue(BaseModel, frozen=True, extra="forbid"):
         1500.0
         """
         top = top_scores(y, score, share=self.capacity_share)
-        worth = top.hits * self.value_of_hit - (top.rows - top.hits) * self.cost_of_false_alarm
-        return 1000 * worth / np.asarray(y).size
+        return self.of(top) * 1000 / np.asarray(y).size
+
+    def of(self, top: TopScores) -> float:
+        """Give the value, in `unit`, of acting on these cases."""
+        return top.hits * self.value_of_hit - (top.rows - top.hits) * self.cost_of_false_alarm

@@ -19,6 +19,7 @@ from mlops_assets.statistics.classification import (
     precision_at,
     recall_at,
     reliability,
+    top_counter,
     top_scores,
 )
 from mlops_assets.statistics.inputs import Array, StatisticsInputError
@@ -64,6 +65,7 @@ __all__ = [
     "reliability",
     "rmse",
     "smallest_detectable",
+    "top_counter",
     "top_scores",
     "wilson",
 ]

@@ -81,3 +81,21 @@ def test_clusters_are_cut_with_the_rows(late):
 
     assert plain.results[0].metric.value == by_day.results[0].metric.value
     assert plain.results[0].metric.low != by_day.results[0].metric.low
+
+
+def test_recall_on_a_slice_without_hits_is_named_and_not_measured(late, trade):
+    """Nothing to find is not a recall of nought, nor a crash."""
+    names = np.where(np.cumsum(late.y == 0) <= 30, "HA", "UA").astype(object)
+    names[late.y == 1] = "UA"
+
+    found = look_into_slices(
+        "recall_at_capacity",
+        late.y,
+        late.good,
+        None,
+        columns={"carrier": names},
+        minimum_rows=300,
+        terms=Terms(value=trade, resamples=100, clusters=late.day),
+    )
+
+    assert found.unmeasured == ("carrier=HA (30 rows)",)
