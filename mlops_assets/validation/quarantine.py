@@ -92,8 +92,7 @@ def validate(rows: pa.Table, contract: Contract, *, table: str) -> Validation:
         )
     from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
 
-    frame = pl.from_arrow(conformed)
-    assert isinstance(frame, pl.DataFrame)
+    frame = pl.DataFrame(conformed)
     found = broken_rules(frame, contract)
     counts = {rule.name: rule.holds.len() - int(rule.holds.sum()) for rule in found}
     refused = [

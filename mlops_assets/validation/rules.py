@@ -47,17 +47,17 @@ def broken_rules(frame: pl.DataFrame, contract: Contract) -> list[BrokenRule]:
             f"column types would be looked at, and every bad row would pass. Call .collect() first.",
             found=type(frame).__name__,
         )
-    checks = _Checks(contract)
+    compiled = CompiledContract(contract)
     # said here, or PANDERA_VALIDATION_DEPTH in somebody's environment would switch the rules off
     with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
         try:
-            checks.schema().validate(frame, lazy=True)
+            compiled.schema().validate(frame, lazy=True)
         except SchemaErrors as errors:
-            return [checks.broken(error) for error in errors.schema_errors]
+            return [compiled.broken(error) for error in errors.schema_errors]
     return []
 
 
-class _Checks:
+class CompiledContract:
     """A contract compiled to pandera checks, each known by the name of its rule."""
 
     def __init__(self, contract: Contract) -> None:
@@ -65,6 +65,7 @@ class _Checks:
         self.demands: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def schema(self) -> pa.DataFrameSchema:
+        """Give the contract as pandera's own object."""
         return pa.DataFrameSchema(
             {
                 name: pa.Column(_POLARS_TYPES[rule.type], self._of_column(name, rule), nullable=rule.nullable)
@@ -74,6 +75,11 @@ class _Checks:
         )
 
     def broken(self, error: SchemaError) -> BrokenRule:
+        """Give the rule that one of pandera's findings is about.
+
+        Raises:
+            ContractError: The finding is about no row, but about a rule that could not be evaluated.
+        """
         name = f"{error.column_name}.nullable" if error.check == "not_nullable" else getattr(error.check, "name", "")
         if name not in self.demands or not isinstance(error.check_output, pl.DataFrame):
             raise ContractError(

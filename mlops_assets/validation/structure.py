@@ -53,9 +53,12 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, found), column)
     if found == wanted:
         return column
-    if not any(is_kind(found) and is_kind(wanted) for is_kind in _KINDS):
+    if not pa.types.is_null(found) and not any(is_kind(found) and is_kind(wanted) for is_kind in _KINDS):
         raise pa.ArrowInvalid("")
-    return pc.cast(column, wanted)
+    cast = pc.cast(column, wanted)
+    if pa.types.is_date(wanted) and pa.types.is_timestamp(found) and not pc.cast(cast, found).equals(column):
+        raise pa.ArrowInvalid("some of its times are not midnight")  # Arrow cuts the hours off without a word
+    return cast
 
 
 def _is_number(dtype: pa.DataType) -> bool:
