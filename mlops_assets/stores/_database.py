@@ -132,7 +132,10 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to WAL once and for all; SQLite does not wait by itself when others switch at the same time."""
+    """Switch the file to WAL, once and for all, so that readers and the writer do not wait for each other.
+
+    While another process is at the same switch, SQLite refuses at once, whatever the timeout: so the waiting is here.
+    """
     give_up = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:

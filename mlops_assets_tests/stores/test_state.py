@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -403,6 +404,19 @@ def test_a_writer_waits_for_another_writer(state, url):
     run_together(2, hold)
 
     assert state.audit_verify() == 1
+
+
+def test_opening_waits_while_another_process_switches_the_file_to_wal(tmp_path):
+    """SQLite refuses that switch at once, without any timeout, while somebody else is at it."""
+    other = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, other.close)
+    done.start()
+
+    state = StateStore(f"sqlite:///{tmp_path / 'state.sqlite'}")
+
+    done.join()
+    assert append(state).seq == 1
 
 
 def test_readers_do_not_wait_for_a_writer(state):
