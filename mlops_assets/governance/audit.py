@@ -33,6 +33,7 @@ class Event(StrEnum):
     PERFORMANCE_DEGRADED = "monitoring.degraded"
     RETRAIN_TRIGGERED = "retrain.triggered"
     RETRAIN_DECLINED = "retrain.declined"
+    BUSINESS_EVENT = "business.event"
     LOG_RESTORED = "log.restored"
 
 

@@ -23,7 +23,7 @@ class Evidence:
     risk_tier: RiskTier
     charter: Charter = field(default_factory=Charter)
     owners: tuple[str, ...] = ()
-    business_value: Mapping[str, float | int | str] = field(default_factory=dict)
+    business_value: Mapping[str, float | int | str | None] = field(default_factory=dict)
     importance: tuple[Importance, ...] = ()
 
     def __post_init__(self) -> None:

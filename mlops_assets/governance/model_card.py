@@ -95,6 +95,7 @@ def _value(evidence: Evidence) -> str:
     rows = (
         (name.replace("_", " "), _number(value) if isinstance(value, int | float) else value)
         for name, value in evidence.business_value.items()
+        if value is not None
     )
     return "## What it is worth\n\nDeclared with the model:\n\n" + _table(("", ""), rows)
 

@@ -93,6 +93,13 @@ def test_value_data_and_features_are_told():
     assert ["features/carrier_delays", "120", "1,920", f"`{'5' * 12}`"] in learnt
 
 
+def test_a_value_that_was_not_declared_is_left_out():
+    """None is no amount."""
+    card = render_model_card(evidence(business_value={"value_of_hit": 40.0, "capacity_share": None}))
+
+    assert rows(section(card, "What it is worth"))[2:] == [["value of hit", "40"]]
+
+
 def test_how_to_make_it_again_is_told():
     """Data version, parameters, environment, and the digest that must come out."""
     text = section(render_model_card(EVIDENCE), "How to make it again")
