@@ -23,8 +23,9 @@ class Event(StrEnum):
     GATE_REFUSED = "gate.refused"
     DOSSIER_WRITTEN = "dossier.written"
     APPROVAL_REQUESTED = "approval.requested"
-    APPROVAL_GRANTED = "approval.granted"
+    APPROVAL_GIVEN = "approval.given"  # by one person, which may not be enough
     APPROVAL_REJECTED = "approval.rejected"
+    APPROVAL_GRANTED = "approval.granted"  # the verdict: the version may go live
     DEPLOYMENT_STARTED = "deployment.started"
     DEPLOYMENT_COMPLETED = "deployment.completed"
     DEPLOYMENT_FAILED = "deployment.failed"
@@ -33,6 +34,7 @@ class Event(StrEnum):
     PERFORMANCE_DEGRADED = "monitoring.degraded"
     RETRAIN_TRIGGERED = "retrain.triggered"
     RETRAIN_DECLINED = "retrain.declined"
+    BUSINESS_EVENT = "business.event"
     BUSINESS_EVENT = "business.event"
     LOG_RESTORED = "log.restored"
 

@@ -49,6 +49,15 @@ def test_a_deployment_without_approval_is_found():
     assert gap.missing == (Event.APPROVAL_GRANTED,)
 
 
+def test_one_persons_approval_is_not_yet_the_leave_to_deploy():
+    """It may be one of two, or the requester's own."""
+    story = [(Event.APPROVAL_GIVEN, b) if e is Event.APPROVAL_GRANTED else (e, b) for e, b in lawful("a")]
+
+    [gap] = gaps(log(*story))
+
+    assert gap.missing == (Event.APPROVAL_GRANTED,)
+
+
 def test_an_approval_of_another_bundle_does_not_count():
     """Each digest has its own story."""
     story = [*lawful("a"), (Event.MODEL_TRAINED, "b"), (Event.GATE_PASSED, "b"), (Event.DEPLOYMENT_COMPLETED, "b")]
