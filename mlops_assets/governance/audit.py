@@ -35,7 +35,6 @@ class Event(StrEnum):
     RETRAIN_TRIGGERED = "retrain.triggered"
     RETRAIN_DECLINED = "retrain.declined"
     BUSINESS_EVENT = "business.event"
-    BUSINESS_EVENT = "business.event"
     LOG_RESTORED = "log.restored"
 
 
