@@ -16,7 +16,7 @@ from mlops_assets.features.columns import UTC_MICROSECONDS, cast
 from mlops_assets.features.definition import PARTITION_END, STAMPS, ViewDefinition, lineage
 from mlops_assets.features.module import Dtype, nearest
 
-__all__ = ["Span", "ViewDefinition", "compute", "compute_many", "lineage"]
+__all__ = ["PartitionedTable", "Span", "ViewDefinition", "compute", "compute_many", "lineage"]
 
 Partition = TypeVar("Partition")
 PartitionedTable: TypeAlias = "pa.Table | Mapping[str, pa.Table]"
