@@ -10,7 +10,7 @@ from mlops_assets_tests._endpoint import INSTANCE, MODEL, NOON
 
 @pytest.fixture(params=sorted(TARGETS))
 def target(request, stack):
-    policy = RolloutPolicy(target=request.param, timeout_s=10, poll_s=0.02)
+    policy = RolloutPolicy(target=request.param, timeout_s=60, poll_s=0.02)
     return TARGETS[request.param](stack.home.releases, url=stack.endpoint.url, policy=policy)
 
 

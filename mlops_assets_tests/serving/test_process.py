@@ -36,7 +36,7 @@ def under_load(url: str) -> list[Load]:
     return loads
 
 
-def wait_until(condition, *, seconds: float = 5.0) -> None:
+def wait_until(condition, *, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
