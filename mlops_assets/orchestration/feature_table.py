@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -56,6 +57,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     partitions = declared.partitions.definition() if declared.partitions else None
     key = dg.AssetKey(["features", declared.name])
     view = declared.record()
+    column_lineage = cache(lambda: _column_lineage(declared))  # parsing the SQL takes a while; only a run needs it
 
     @dg.asset(
         key=key,
@@ -88,7 +90,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
             data_version=dg.DataVersion(version.sha256),
             metadata={
                 **table_metadata(version, partitioned=bool(partitions)),
-                "dagster/column_lineage": _column_lineage(declared),
+                "dagster/column_lineage": column_lineage(),
                 "keys_refreshed_online": online,
             },
             # `compute` refuses ties, so whatever was written passed.

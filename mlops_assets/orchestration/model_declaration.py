@@ -62,7 +62,7 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
     rollout: RolloutPolicy = RolloutPolicy()
     monitor: Monitor
     retraining: RetrainingPolicy = RetrainingPolicy()
-    risk_tier: RiskTier = "limited"
+    risk_tier: RiskTier = "minimal"
     approval: ApprovalPolicy = ApprovalPolicy()
     charter: Charter = Charter()
     owner: str | None = Field(default=None, description="An e-mail address or team:<name>.")

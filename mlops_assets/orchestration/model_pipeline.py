@@ -35,6 +35,7 @@ from mlops_assets.records import (
     TrainingSet,
 )
 
+REQUESTER_TAG = "mlops/requested_by"  # who asked for this release: a person, or the sensor
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")
 WATCH_CHAIN = ("predictions", "drift", "performance")
 
@@ -237,7 +238,10 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         check_specs=[check("approval", "granted", "Granted for exactly this digest, and not expired.")],
     )
     def approval(context: dg.AssetExecutionContext, home: HomeResource, dossier: Dossier) -> dg.MaterializeResult:
-        given = steps.decide_approval(folder, home.open(), dossier, at=as_of(context, home.open()))
+        requester = context.run.tags.get(REQUESTER_TAG, steps.PIPELINE)
+        given = steps.decide_approval(
+            folder, home.open(), dossier, requester=requester, at=as_of(context, home.open())
+        )
         return dg.MaterializeResult(
             value=given,
             data_version=dg.DataVersion(given.sha256),

@@ -31,7 +31,11 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         ),
     )
     models = declared_models(declared)
-    days = {name: table.partitions.definition() for name, (_, table) in declared_tables(declared).items() if table.partitions}
+    days = {
+        name: table.partitions.definition()
+        for name, (_, table) in declared_tables(declared).items()
+        if table.partitions
+    }
     watching = dg.Definitions(sensors=[retrain_sensor(models), watch_sensor(models)] if models else [])
     if not days:
         return dg.Definitions.merge(declared, watching)

@@ -1,7 +1,7 @@
 """New folders: a model's three files, filled in from a data file where one is given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,10 @@ class ModelFiles:
             minimum_rows=min(500, rows.num_rows // 2),
         )
 
-    def write(self, folder: Path) -> Sequence[Path]:
-        """Write defs.yaml, features.py and model.py into `folder`."""
+    def write(self, folder: Path, *, source: str | None = None) -> Sequence[Path]:
+        """Write defs.yaml, features.py and model.py into `folder`; the data are read from `source`, if it is given."""
+        if source:
+            return replace(self, path=source).write(folder)
         folder.mkdir(parents=True, exist_ok=True)
         texts = {"defs.yaml": self._defs(), "features.py": self._features(), "model.py": self._model()}
         for name, text in texts.items():

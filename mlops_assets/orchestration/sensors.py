@@ -15,7 +15,7 @@ import dagster as dg
 
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
+from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, REQUESTER_TAG, WATCH_CHAIN
 from mlops_assets.orchestration.partitions import due, span_of
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
 from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, RetrainingDecision
@@ -29,6 +29,7 @@ TRIGGER_TAG = "mlops/trigger"
 REASON_TAG = "mlops/reason"
 ANSWERS_TAG = "mlops/answers"
 WEIGHED = ("weighed",)
+SENSOR = "sensor:retrain"
 
 T = TypeVar("T")
 UNFINISHED = [
@@ -73,7 +74,7 @@ def retrain_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
             if stores.state.decide_once(decision) and decision.retrain:
                 stores.state.audit_append(
                     Event.RETRAIN_TRIGGERED,
-                    actor="sensor:retrain",
+                    actor=SENSOR,
                     subject={"model": name},
                     data={"trigger": decision.trigger, "reason": decision.reason, "answers": decision.answers},
                     at=time,
@@ -85,7 +86,10 @@ def retrain_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
             if newest and not _answered(context.instance, newest):
                 answers.append(newest)
         return dg.SensorResult(
-            run_requests=[release_request(decision, run_key=decision.answers) for decision in answers],
+            run_requests=[
+                release_request(decision, by=requester(stores, decision), run_key=decision.answers)
+                for decision in answers
+            ],
             skip_reason=None if answers else dg.SkipReason(f"nothing asks for retraining as of {time:%Y-%m-%d %H:%M}"),
         )
 
@@ -142,11 +146,21 @@ def events(stores: Home, name: str) -> Sequence[BusinessEvent]:
     return [
         BusinessEvent(name=entry.data["name"], at=entry.at, note=entry.data.get("note", ""))
         for entry in stores.state.audit_entries(model=name)
-        if entry.event == "business.event"
+        if entry.event == Event.BUSINESS_EVENT
     ]
 
 
-def release_request(decision: RetrainingDecision, *, run_key: str | None = None) -> dg.RunRequest:
+def requester(stores: Home, decision: RetrainingDecision) -> str:
+    """Name who asked for a retraining, as the audit log has it."""
+    asked = (
+        entry.actor
+        for entry in stores.state.audit_entries(model=decision.model)
+        if entry.event == Event.RETRAIN_TRIGGERED and entry.data["answers"] == decision.answers
+    )
+    return next(asked, SENSOR)
+
+
+def release_request(decision: RetrainingDecision, *, by: str, run_key: str | None = None) -> dg.RunRequest:
     """Ask for a model's whole release chain; the tags tell an auditor why, the run key answers a finding only once."""
     return dg.RunRequest(
         run_key=run_key,
@@ -154,6 +168,7 @@ def release_request(decision: RetrainingDecision, *, run_key: str | None = None)
         tags={
             MODEL_TAG: decision.model,
             PURPOSE_TAG: "release",
+            REQUESTER_TAG: by,
             TRIGGER_TAG: decision.trigger,
             REASON_TAG: decision.reason,
             ANSWERS_TAG: decision.answers,

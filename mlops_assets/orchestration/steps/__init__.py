@@ -4,7 +4,14 @@ Nothing here knows Dagster or asks for the time: what is decided is decided from
 """
 
 from mlops_assets.orchestration.steps.learning import build_training_set, fit_model, unrecorded
-from mlops_assets.orchestration.steps.releasing import decide_approval, deploy, evaluate, roll_back, write_dossier
+from mlops_assets.orchestration.steps.releasing import (
+    PIPELINE,
+    decide_approval,
+    deploy,
+    evaluate,
+    roll_back,
+    write_dossier,
+)
 from mlops_assets.orchestration.steps.watching import (
     check_parity,
     labels_of,
@@ -15,6 +22,7 @@ from mlops_assets.orchestration.steps.watching import (
 )
 
 __all__ = [
+    "PIPELINE",
     "build_training_set",
     "check_parity",
     "decide_approval",

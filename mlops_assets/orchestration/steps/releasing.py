@@ -113,7 +113,9 @@ def write_dossier(
     return made, files["model_card.md"].decode()
 
 
-def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: datetime) -> Approval:
+def decide_approval(
+    folder: ModelFolder, stores: Home, dossier: Dossier, *, requester: str, at: datetime
+) -> Approval:
     """Say whether this version may go live, by rule or by what people decided about it."""
     version = dossier.model_version
     given = evaluate_approval(
@@ -122,7 +124,7 @@ def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: 
         dossier,
         stores.state.approvals(folder.name, version.sha256),
         at,
-        requester=PIPELINE,
+        requester=requester,
     )
     _record(
         stores,

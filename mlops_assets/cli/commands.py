@@ -1,0 +1,245 @@
+"""The commands of `mlops`. Imports that take long stand inside the commands that need them."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mlops_assets.cli.project import Project
+
+HOME = click.option(
+    "--home", type=click.Path(file_okay=False), help="Where everything rests; default: .mlops in the project."
+)
+PORTS = (
+    click.option("--dagster-port", type=int, help="Port of Dagster's pages; default: 3000, or the next free one."),
+    click.option("--mlflow-port", type=int, help="Port of MLflow's pages; default: 5000, or the next free one."),
+    click.option("--endpoint-port", type=int, help="Port of the endpoint; default: 8080, or the next free one."),
+)
+
+
+def _with_ports(command: Any) -> Any:
+    for option in reversed(PORTS):
+        command = option(command)
+    return command
+
+
+def _project(home: str | None) -> "Project":
+    from mlops_assets.cli.project import Project
+
+    return Project.find(home)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="CSV or Parquet file to learn from.",
+)
+@click.option("--key", required=True, help="Column that names a row.")
+@click.option("--time", required=True, help="Column that says when it happened.")
+@click.option("--label", required=True, help="Column to predict.")
+@click.option("--model", help="Name of the model; default: the file's.")
+def new(path: Path, data: Path, key: str, time: str, label: str, model: str | None) -> None:
+    """Make a project of your own with a first model over a CSV or Parquet file."""
+    from mlops_assets.cli.new import make_project
+
+    made = make_project(path, data=data, key=key, time=time, label=label, model=model)
+    click.echo(f"{made.folder}: a project with the model {made.model!r}. Next:\n\n  cd {made.folder}\n  mlops up\n")
+    click.echo(
+        f"and in a second terminal, once the servers answer:\n\n  mlops refresh\n  mlops train {made.model} --reason 'first model'\n"
+    )
+
+
+@click.command()
+@HOME
+@_with_ports
+def up(home: str | None, dagster_port: int | None, mlflow_port: int | None, endpoint_port: int | None) -> None:
+    """Start the stack: Dagster, MLflow and the endpoint, until Ctrl-C."""
+    from mlops_assets.cli.running import start
+
+    with start(_project(home), dagster=dagster_port, mlflow=mlflow_port, endpoint=endpoint_port) as stack:
+        click.echo(_addresses(stack))
+        stack.wait()
+
+
+@click.command()
+@HOME
+@_with_ports
+@click.option("--weeks", default=8, show_default=True, help="How many weeks from 1 April 2013 to play.")
+@click.option(
+    "--exit", "and_exit", is_flag=True, help="End after the closing table; fail if anything was not as it should be."
+)
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the closing table as data."
+)
+@click.option("--fresh", is_flag=True, help="Forget what an earlier demo left and begin again.")
+def demo(
+    home: str | None,
+    dagster_port: int | None,
+    mlflow_port: int | None,
+    endpoint_port: int | None,
+    weeks: int,
+    and_exit: bool,
+    json_file: Path | None,
+    fresh: bool,
+) -> None:
+    """Play the life of two models on New York's flights of 2013, and say what happened."""
+    from mlops_assets.cli.demo import run_demo
+
+    run_demo(
+        _project(home),
+        weeks=weeks,
+        ports={"dagster": dagster_port, "mlflow": mlflow_port, "endpoint": endpoint_port},
+        stay=not and_exit,
+        json_file=json_file,
+        fresh=fresh,
+    )
+
+
+@click.command()
+@HOME
+@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day to play live.")
+@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day not to play.")
+def replay(home: str | None, start: datetime, end: datetime) -> None:
+    """Play the project's history to a running stack, day by day, as if it were happening."""
+    from mlops_assets.cli.replay import Replay
+    from mlops_assets.cli.running import running_stack
+
+    project = _project(home)
+    Replay(
+        project,
+        url=running_stack(project).endpoint,
+        start=start.date(),
+        end=end.date(),
+        say=click.echo,
+        day_done=lambda day: click.echo(f"{day} is over"),
+    ).run()
+
+
+@click.command()
+@HOME
+@click.argument("first", required=False)
+@click.argument("last", required=False)
+def refresh(home: str | None, first: str | None, last: str | None) -> None:
+    """Bring data in: the days FIRST to LAST, or every day that has arrived and is not in yet."""
+    from mlops_assets.orchestration.resources import now
+    from mlops_assets.orchestration.schedules import missing_days
+
+    project = _project(home)
+    time = now(project.home)
+    if not project.materialize_unpartitioned(now=time):
+        raise click.ClickException(
+            "Bringing in the tables that are read whole failed; the newest run in Dagster says why."
+        )
+    tables = {name: t.partitions.definition() for name, (_, t) in project.tables.items() if t.partitions}
+    if first:
+        begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
+        _bring_in(project, days, time)
+        return
+    while tables and (days := missing_days(tables, project.home, time)):
+        _bring_in(project, days, time)
+    click.echo(f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
+
+
+def _bring_in(project: "Project", days: list[str], time: datetime) -> None:
+    click.echo(f"bringing in {days[0]} to {days[-1]}")
+    if not project.refresh(days, now=time):
+        raise click.ClickException(
+            f"A batch of {days[0]} to {days[-1]} was refused; the newest run in Dagster says why."
+        )
+
+
+@click.command()
+@HOME
+@click.argument("model")
+@click.option("--reason", required=True, help="Why; it goes into the audit log.")
+@click.option("--as", "who", help="Who asks; default: the account you are logged in as.")
+def train(home: str | None, model: str, reason: str, who: str | None) -> None:
+    """Ask for a model to be trained, judged and, if it may, released. Dagster's daemon does it within a minute."""
+    from mlops_assets.cli.people import ask_for_training
+
+    decision = ask_for_training(_project(home), model, reason=reason, who=who)
+    click.echo(
+        f"Asked: {decision.reason} The retraining sensor starts the run; without a running stack, once there is one."
+    )
+
+
+@click.command()
+@HOME
+@click.argument("model")
+@click.argument("event")
+@click.option("--note", default="", help="What there is to know about it.")
+@click.option("--as", "who", help="Who reports it; default: the account you are logged in as.")
+def event(home: str | None, model: str, event: str, note: str, who: str | None) -> None:
+    """Report a business EVENT about MODEL; its retraining policy says whether that calls for retraining."""
+    from mlops_assets.cli.people import report_event
+
+    report_event(_project(home), model, event, note=note, who=who)
+    click.echo(f"On record: {event} for {model}.")
+
+
+@click.command()
+@HOME
+@click.argument("model")
+@click.option("--digest", required=True, help="The dossier's digest, as the pending approval names it.")
+@click.option("--as", "who", help="Who decides; default: the account you are logged in as.")
+@click.option("--reason", required=True, help="Why.")
+@click.option("--reject", is_flag=True, help="Reject this version for good.")
+def approve(home: str | None, model: str, digest: str, who: str | None, reason: str, reject: bool) -> None:
+    """Approve, or reject, the version of MODEL whose dossier you read."""
+    from mlops_assets.cli.people import decide_about
+
+    decision = decide_about(_project(home), model, digest=digest, who=who, reason=reason, approve=not reject)
+    verb = "approved" if decision.approve else "rejected"
+    click.echo(f"{decision.by} {verb} bundle {decision.bundle_sha256[:12]} of {model}.")
+    if decision.approve:
+        click.echo(f"Now materialize {model}/approval and {model}/endpoint in Dagster.")
+
+
+@click.command()
+@HOME
+@click.argument("model")
+@click.option("--reason", required=True, help="Why; it goes into the audit log.")
+@click.option("--as", "who", help="Who does it; default: the account you are logged in as.")
+def rollback(home: str | None, model: str, reason: str, who: str | None) -> None:
+    """Bring the version of MODEL before the current one live again, at once."""
+    from mlops_assets.cli.people import bring_back
+
+    live = bring_back(_project(home), model, reason=reason, who=who)
+    click.echo(f"Version {live.version} of {model} answers again at {live.url}.")
+
+
+@click.command()
+@HOME
+def status(home: str | None) -> None:
+    """Show what is live, how it does, and what was decided last."""
+    from mlops_assets.cli.showing import show_status
+
+    show_status(_project(home))
+
+
+@click.command()
+@HOME
+@click.option("--model", help="Only entries about this model.")
+@click.option(
+    "--verify", is_flag=True, help="Check that nothing was changed and nothing went live without its evidence."
+)
+def audit(home: str | None, model: str | None, verify: bool) -> None:
+    """Show the audit log, or verify it."""
+    from mlops_assets.cli.showing import show_audit, verify_audit
+
+    project = _project(home)
+    verify_audit(project) if verify else show_audit(project, model)
+
+
+def _addresses(stack: Any) -> str:
+    where = stack.addresses
+    return f"\n  Dagster   {where.dagster}\n  MLflow    {where.mlflow}\n  endpoint  {where.endpoint}\n\nCtrl-C stops all of them."
+
+
+COMMANDS = (new, up, demo, replay, refresh, train, event, approve, rollback, status, audit)

@@ -1,0 +1,117 @@
+"""`mlops demo`: the stack, eight weeks of New York's flights played to it, and the closing table."""
+
+import shutil
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from time import monotonic
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from mlops_assets.cli.closing import close, show
+from mlops_assets.cli.project import Project
+from mlops_assets.cli.replay import Fault, Replay
+from mlops_assets.cli.running import start, use
+from mlops_assets.errors import StackError
+from mlops_assets.orchestration.resources import replay_time, set_replay_time
+from mlops_assets.orchestration.schedules import REFRESH_WAIT
+
+LIVE_FROM = date(2013, 4, 1)
+FLAGSHIP = "flight_delay"
+
+
+def run_demo(
+    project: Project, *, weeks: int, ports: dict[str, int | None], stay: bool, json_file: Path | None, fresh: bool
+) -> None:
+    """Play `weeks` weeks from 1 April 2013; with `stay`, leave the servers up until Ctrl-C.
+
+    Raises:
+        StackError: The project is not the example, a server died, or, unless it stays, not everything was as it
+            should be.
+    """
+    if FLAGSHIP not in project.models:
+        raise StackError(
+            f"The demo plays the example that ships with mlops_assets, and this project has no model {FLAGSHIP!r}. "
+            "Run it in a clone of mlops_assets; for your own project there is `mlops up` and `mlops replay`."
+        )
+    console = Console()
+    if fresh:
+        _forget(project)
+    end = LIVE_FROM + timedelta(weeks=weeks)
+    if replay_time(project.home) is None:
+        # Before the servers start, or their sensors would look at the wall clock first.
+        set_replay_time(project.home, datetime.combine(LIVE_FROM, time(), UTC) + REFRESH_WAIT)
+    began = monotonic()
+    console.print("starting Dagster, MLflow and the endpoint")
+    with start(project, **ports) as stack:
+        use(project, stack.addresses)
+        console.print(f"watch it happen: Dagster {stack.addresses.dagster}, MLflow {stack.addresses.mlflow}")
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as progress:
+            days = progress.add_task(f"days from {LIVE_FROM}", total=weeks * 7)
+            replay = Replay(
+                project,
+                url=stack.addresses.endpoint,
+                start=LIVE_FROM,
+                end=end,
+                faults=planned_faults(),
+                check=stack.check,
+                day_done=lambda day: progress.update(days, completed=(day - LIVE_FROM).days, description=f"{day}"),
+                say=progress.console.print,
+            )
+            replay.run()
+        closing = close(project, replay.traffic, flagship=FLAGSHIP)
+        show(closing, console)
+        if json_file:
+            closing.write(json_file)
+        console.print(
+            f"\nPlayed in {monotonic() - began:.0f} s. Lineage, runs and checks: {stack.addresses.dagster}   "
+            f"trainings: {stack.addresses.mlflow}   endpoint: {stack.addresses.endpoint}/models"
+        )
+        if stay:
+            console.print("Everything stays up until Ctrl-C.")
+            stack.wait()
+            return
+    if not closing.as_it_should_be:
+        sys.exit(1)
+
+
+def planned_faults() -> dict[str, dict[str, Fault]]:
+    """Give the batches that go wrong at the source: one with bad rows, one that is not a flights table any more."""
+    return {"2013-04-10": {"flights": _with_bad_rows}, "2013-05-08": {"flights": _with_a_renamed_column}}
+
+
+def _with_bad_rows(rows: pa.Table) -> pa.Table:
+    """Give the batch as a feed with a bug would: distances in metres, unknown airports, one report sent twice."""
+    distance = rows["distance"].to_pylist()
+    origin = rows["origin"].to_pylist()
+    distance[:12] = [miles * 1609 for miles in distance[:12]]
+    origin[20:25] = ["???"] * 5
+    rows = rows.set_column(rows.column_names.index("distance"), "distance", pa.array(distance, pa.int64()))
+    rows = rows.set_column(rows.column_names.index("origin"), "origin", pa.array(origin, pa.string()))
+    return pa.concat_tables([rows, rows.slice(40, 1)])
+
+
+def _with_a_renamed_column(rows: pa.Table) -> pa.Table:
+    """Give the batch as after an unannounced release of the feed: one column under another name, in hours."""
+    hours = pc.divide(rows["arr_delay"].cast(pa.float64()), 60.0)
+    return rows.drop_columns(["arr_delay"]).append_column("arrival_delay_h", hours)
+
+
+def _forget(project: Project) -> None:
+    """Remove what an earlier demo left; only a folder that is a home is removed."""
+    root = project.home.root
+    if not root.exists():
+        return
+    if not ((root / "clock").exists() or (root / "stack.json").exists()):
+        raise StackError(f"{root} is not the home of a demo, so it is left alone. Name another with --home.")
+    shutil.rmtree(root)

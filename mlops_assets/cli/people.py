@@ -1,0 +1,90 @@
+"""What people do to a model, each act with a name and a reason in the audit log."""
+
+import getpass
+
+from mlops_assets.cli.project import Project
+from mlops_assets.errors import GovernanceError, UnknownNameError
+from mlops_assets.governance import Event, take_decision
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.resources import now
+from mlops_assets.orchestration.steps import roll_back
+from mlops_assets.records import ApprovalDecision, Dossier, Endpoint, RetrainingDecision
+
+
+def ask_for_training(project: Project, model: str, *, reason: str, who: str | None) -> RetrainingDecision:
+    """Put a person's request for training into the ledger, where the retraining sensor finds it."""
+    _folder(project, model)
+    at, by = now(project.home), who or getpass.getuser()
+    decision = RetrainingDecision(
+        model=model,
+        retrain=True,
+        trigger="request",
+        reason=f"{by} asks for it: {reason}",
+        answers=f"request:{model}:{by}:{at.isoformat()}",
+        decided_at=at,
+    )
+    if project.home.state.decide_once(decision):
+        project.home.state.audit_append(
+            Event.RETRAIN_TRIGGERED,
+            actor=by,
+            subject={"model": model},
+            data={"trigger": decision.trigger, "reason": reason, "answers": decision.answers},
+            at=at,
+        )
+    return decision
+
+
+def report_event(project: Project, model: str, event: str, *, note: str, who: str | None) -> None:
+    """Put a business event on record, if the model's policy knows it.
+
+    Raises:
+        UnknownNameError: The policy names no such event, so nothing would ever come of it.
+    """
+    known = _folder(project, model).declaration.retraining.events
+    if event not in known:
+        raise UnknownNameError(f"business event of {model}", event, known=known)
+    project.home.state.audit_append(
+        Event.BUSINESS_EVENT,
+        actor=who or getpass.getuser(),
+        subject={"model": model},
+        data={"name": event, "note": note},
+        at=now(project.home),
+    )
+
+
+def decide_about(
+    project: Project, model: str, *, digest: str, who: str | None, reason: str, approve: bool
+) -> ApprovalDecision:
+    """Keep a person's decision about the dossier they read.
+
+    Raises:
+        GovernanceError: The digest is not that of the newest dossier.
+    """
+    _folder(project, model)
+    dossier = project.home.records.find((model, "dossier"), None, Dossier)
+    if dossier is None:
+        raise GovernanceError(f"{model} has no dossier yet, so there is nothing to decide about. Train it first.")
+    at = now(project.home)
+    decision = take_decision(dossier, digest=digest, by=who or getpass.getuser(), reason=reason, at=at, approve=approve)
+    project.home.state.approval_add(decision)
+    project.home.state.audit_append(
+        Event.APPROVAL_GIVEN if approve else Event.APPROVAL_REJECTED,
+        actor=decision.by,
+        subject={"model": model, "bundle_sha256": decision.bundle_sha256},
+        data={"dossier_sha256": decision.dossier_sha256, "reason": decision.reason},
+        at=at,
+    )
+    return decision
+
+
+def bring_back(project: Project, model: str, *, reason: str, who: str | None) -> Endpoint:
+    """Bring the version before the current one live again."""
+    return roll_back(
+        _folder(project, model), project.home, by=who or getpass.getuser(), reason=reason, at=now(project.home)
+    )
+
+
+def _folder(project: Project, model: str) -> ModelFolder:
+    if model not in project.models:
+        raise UnknownNameError("model", model, known=project.models)
+    return project.models[model]

@@ -1,0 +1,46 @@
+"""Starting a project's stack, and finding the one that runs."""
+
+import os
+
+import click
+
+from mlops_assets.cli import processes
+from mlops_assets.cli.project import Project
+from mlops_assets.cli.stack import Addresses, Ports, Stack, read_state
+from mlops_assets.errors import StackError
+
+
+def start(project: Project, *, dagster: int | None, mlflow: int | None, endpoint: int | None) -> Stack:
+    """Give the stack of a project, ready to be entered."""
+    return Stack(
+        project.home.root,
+        project=project.root,
+        module=project.module,
+        ports=Ports(dagster=dagster, mlflow=mlflow, endpoint=endpoint),
+        say=lambda line: click.echo(f"  {line}"),
+    )
+
+
+def use(project: Project, addresses: Addresses) -> None:
+    """Let this process, and what it starts, find the servers of a running stack."""
+    settings = {
+        "MLOPS_HOME": str(project.home.root),
+        "MLOPS_DAGSTER_URL": addresses.dagster,
+        "MLOPS_MLFLOW_URL": addresses.mlflow,
+        "MLOPS_ENDPOINT_URL": addresses.endpoint,
+    }
+    os.environ.update(settings)
+    project.home.settings.update(settings)
+
+
+def running_stack(project: Project) -> Addresses:
+    """Find the stack that runs on this home, and use it.
+
+    Raises:
+        StackError: None runs.
+    """
+    state = read_state(project.home.root)
+    if state is None or state.boot != processes.boot_id() or not processes.is_alive(state.supervisor):
+        raise StackError(f"No stack runs on {project.home.root}. Start one with `mlops up`, in another terminal.")
+    use(project, state.addresses)
+    return state.addresses

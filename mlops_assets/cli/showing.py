@@ -1,0 +1,51 @@
+"""What is live, how it does and what was decided, as text."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from mlops_assets.cli.project import Project
+from mlops_assets.governance import gaps
+from mlops_assets.orchestration.resources import now, replay_time
+from mlops_assets.records import PerformanceReport
+
+
+def show_status(project: Project) -> None:
+    """Print a row per model: what is live, since when, its last measured window, the last decision and its reason."""
+    home = project.home
+    clock = " (a replay's)" if replay_time(home) else ""
+    table = Table("model", "live", "since", "last window", "metric", "last decision", expand=True)
+    for name in project.models:
+        release = home.releases.current(name)
+        window = max(home.records.partitions((name, "performance")), default=None)
+        report = home.records.get((name, "performance"), window, PerformanceReport) if window else None
+        decisions = home.state.decisions(name)
+        table.add_row(
+            name,
+            f"version {release.version} ({release.bundle_sha256[:8]})" if release else "nothing",
+            f"{release.at:%Y-%m-%d}" if release else "",
+            window or "",
+            f"{report.metrics[0].name} {report.metrics[0].value:.3f}" if report and report.metrics else "",
+            f"{decisions[-1].decided_at:%Y-%m-%d} {decisions[-1].reason}" if decisions else "",
+        )
+    console = Console()
+    console.print(f"Time is {now(home):%Y-%m-%d %H:%M} UTC{clock}.")
+    console.print(table)
+
+
+def show_audit(project: Project, model: str | None) -> None:
+    """Print the audit log, one line an entry."""
+    for entry in project.home.state.audit_entries(model=model):
+        subject = " ".join(f"{key}={str(value)[:12]}" for key, value in entry.subject.items())
+        click.echo(f"{entry.seq:>5} {entry.at:%Y-%m-%d %H:%M} {entry.event:<24} {subject}  by {entry.actor}")
+
+
+def verify_audit(project: Project) -> None:
+    """Check the chain of the audit log, and that nothing went live without training, gate and approval before it."""
+    count = project.home.state.audit_verify()
+    holes = gaps(project.home.state.audit_entries())
+    for hole in holes:
+        click.echo(f"entry {hole.entry.seq}, {hole.entry.event}: no {', '.join(hole.missing)} before it", err=True)
+    if holes:
+        raise click.ClickException(f"{len(holes)} of {count} entries have no evidence before them.")
+    click.echo(f"{count} entries, none changed, nothing live without its evidence.")
