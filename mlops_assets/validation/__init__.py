@@ -6,6 +6,7 @@ and too many bad rows block the batch. A quality suite says what a batch as a wh
 
 from mlops_assets.validation.contract import ColumnRule, Contract
 from mlops_assets.validation.quarantine import Validation, validate
+from mlops_assets.validation.structure import conform
 from mlops_assets.validation.suite import ExpectationResult, QualitySuite, SuiteResult, check
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "SuiteResult",
     "Validation",
     "check",
+    "conform",
     "validate",
 ]

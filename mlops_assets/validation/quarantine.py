@@ -17,8 +17,9 @@ class Validation:
     """A batch held against its contract; every row of it is in `good` or in `quarantined`, in the order it came.
 
     `quarantined` adds `_rule`, `_value` and `_reason` to each row, one entry per broken rule, joined by "; ". `counts`
-    maps each broken rule to the number of rows that break it. With `structural` faults no row is good, and the
-    quarantined ones keep the types they came in.
+    maps each broken rule to the number of rows that break it. With `structural` faults no row is good. The quarantined
+    ones then keep what fits the contract's columns, and `_value` holds the whole row as it came, as JSON, so that one
+    stored table takes them all.
     """
 
     table: str
@@ -87,9 +88,7 @@ def validate(rows: pa.Table, contract: Contract, *, table: str) -> Validation:
         )
     conformed, structural = conform(rows, contract)
     if structural:
-        return _part(
-            conformed, contract, table, _refusals(rows.num_rows, structural), {STRUCTURE: rows.num_rows}, structural
-        )
+        return _part(conformed, contract, table, _refusals(rows, structural), {STRUCTURE: rows.num_rows}, structural)
     from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
 
     frame = pl.DataFrame(conformed)
@@ -132,13 +131,16 @@ def _joined(refused: list[pl.LazyFrame]) -> pl.DataFrame:
     )
 
 
-def _refusals(count: int, structural: tuple[str, ...]) -> pl.DataFrame:
-    reason = "; ".join(structural)
-    return pl.select(
-        pl.int_range(count, dtype=pl.UInt32).alias("row"),
+def _refusals(rows: pa.Table, structural: tuple[str, ...]) -> pl.DataFrame:
+    """Give one line per row of a batch that is refused whole, the row itself as its value."""
+    names = [
+        name if rows.column_names.index(name) == i else f"{name} ({i})" for i, name in enumerate(rows.column_names)
+    ]
+    return pl.DataFrame(rows.rename_columns(names)).select(
+        pl.int_range(rows.num_rows, dtype=pl.UInt32).alias("row"),
         pl.lit(STRUCTURE).alias(RULE_COLUMN),
-        pl.lit("").alias(VALUE_COLUMN),
-        pl.lit(reason).alias(REASON_COLUMN),
+        pl.struct(pl.all()).struct.json_encode().alias(VALUE_COLUMN),
+        pl.lit("; ".join(structural)).alias(REASON_COLUMN),
     )
 
 

@@ -10,8 +10,8 @@ def conform(rows: pa.Table, contract: Contract) -> tuple[pa.Table, tuple[str, ..
     """Give `rows` in the contract's column order and types, and the faults that keep it from them.
 
     A cast happens only where it loses nothing: 3.0 becomes 3, a naive time becomes UTC, NaN becomes missing; text is
-    never read as a number. Columns beyond the contract come last where it is not strict. With faults, the rows come
-    back as they are.
+    never read as a number. Columns beyond the contract come last where it is not strict. With faults, there are the
+    contract's columns only, and those that do not fit hold nothing.
     """
     faults = [
         f"column {name!r} is missing, expected {rule.type}"
@@ -31,17 +31,17 @@ def conform(rows: pa.Table, contract: Contract) -> tuple[pa.Table, tuple[str, ..
         ]
     columns: dict[str, pa.ChunkedArray] = {}
     for name, rule in contract.columns.items():
+        wanted = ARROW_TYPES[rule.type]
+        columns[name] = pa.chunked_array([pa.nulls(rows.num_rows, wanted)])
         if rows.column_names.count(name) != 1:
             continue
-        column, wanted = rows[name], ARROW_TYPES[rule.type]
         try:
-            columns[name] = _cast(column, wanted)
+            columns[name] = _cast(rows[name], wanted)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            faults.append(
-                f"column {name!r} is {column.type}, expected {rule.type}" + (f": {error}" if str(error) else "")
-            )
+            why = f": {error}" if str(error) else ""
+            faults.append(f"column {name!r} is {rows[name].type}, expected {rule.type}{why}")
     if faults:
-        return rows, tuple(faults)
+        return pa.table(columns), tuple(faults)
     return pa.table(columns | {name: rows[name] for name in extra}), ()
 
 

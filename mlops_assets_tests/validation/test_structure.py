@@ -1,5 +1,6 @@
 """Columns and types: what is brought to the contract without loss, and what blocks the batch."""
 
+import json
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -77,17 +78,31 @@ def test_all_structural_faults_are_told_at_once():
 
 
 def test_a_batch_of_the_wrong_structure_is_refused_whole_and_kept_as_it_came():
-    """Every row is in quarantine, in the types it came in."""
-    rows = pa.table({"a": ["x", "y"]})
+    """What fits the contract's columns stays in them, and the whole row rides along as JSON."""
+    rows = pa.table({"a": ["x", "y"], "b": [1, None], "at": pa.array([NOON, None], pa.timestamp("us", "UTC"))})
 
-    result = validate(rows, contract_of(a="int64"), table="t")
+    result = validate(rows, contract_of(a="int64", b="int64"), table="t")
 
+    reason = "column 'at' of type timestamp[us, tz=UTC] is not in the contract; column 'a' is string, expected int64"
     assert result.counts == {"structure": 2}
-    assert result.quarantined["a"].to_pylist() == ["x", "y"]
-    assert result.quarantined["_reason"].to_pylist() == ["column 'a' is string, expected int64"] * 2
+    assert result.quarantined["a"].to_pylist() == [None, None]
+    assert result.quarantined["b"].to_pylist() == [1, None]
+    assert result.quarantined["_reason"].to_pylist() == [reason] * 2
+    assert [json.loads(value)["a"] for value in result.quarantined["_value"].to_pylist()] == ["x", "y"]
+    assert json.loads(result.quarantined["_value"][0].as_py())["at"].startswith("2013-02-08")
     with pytest.raises(ContractError, match="column 'a' is string, expected int64") as caught:
         result.require_passed()
     assert caught.value.structural == result.structural
+
+
+def test_every_quarantine_of_a_table_has_the_same_columns():
+    """So that one stored table takes them all: clean batches, bad rows, and batches refused whole."""
+    contract = contract_of(a="int64", b="string")
+    clean, refused, nothing = pa.table({"a": [1], "b": ["x"]}), pa.table({"c": [[1]]}), contract.schema.empty_table()
+
+    schemas = {validate(rows, contract, table="t").quarantined.schema for rows in (clean, refused, nothing)}
+
+    assert len(schemas) == 1
 
 
 def test_a_repeated_column_is_a_fault():
