@@ -165,6 +165,7 @@ def environment():
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_WAIT_POLICY": "passive",
+        "PIP_ROOT_USER_ACTION": "ignore",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_SYSTEM_CERTS": "1",  # as pip on Debian does: a company's own authority is in the system's store
     }

@@ -70,6 +70,11 @@ class StackState:
     addresses: Addresses
     groups: dict[str, Group]
 
+    @property
+    def runs(self) -> bool:
+        """Whether its supervisor still lives."""
+        return self.boot == processes.boot_id() and processes.started_at(self.supervisor.pid) == self.supervisor.started
+
 
 def read_state(home: Path) -> StackState | None:
     """Read what the last stack of this home left written; it may or may not run still."""
@@ -220,7 +225,7 @@ class Stack:
     def _end_leftovers(self) -> None:
         state = read_state(self.home)
         if state is None or state.boot != processes.boot_id():
-            return
+            return  # nothing of it can be alive
         left = [group for group in state.groups.values() if processes.is_alive(group)]
         if left:
             self._say(f"ending {len(left)} servers that process {state.supervisor.pid} left behind")
