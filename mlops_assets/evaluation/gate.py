@@ -12,7 +12,7 @@ from mlops_assets.errors import EvaluationError, UnknownNameError
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, evaluate
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
-from mlops_assets.evaluation.rules import enough_rows, good_enough, identical, proven, unharmed_slices, worth_knowing
+from mlops_assets.evaluation.rules import enough_rows, good_enough, identical, unharmed_slices, weighed, worth_knowing
 from mlops_assets.evaluation.slices import look_into_slices
 from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import Comparison, EvaluationReport, ModelVersion, Task, Window
@@ -82,10 +82,11 @@ def judge(
     rules = [
         *enough_rows(policy, challenger.task, rows.y),
         *good_enough(policy, rows.y, rows.challenger, terms),
-        *(proven(policy, each) for each in comparisons),
+        *(weighed(policy, each) for each in comparisons),
         *unharmed_slices(policy, found),
     ]
-    notes = [*identical(challenger, champion_sha256), *worth_knowing(policy, comparisons, found)]
+    count = None if clusters is None else len(np.unique(clusters))
+    notes = [*identical(challenger, champion_sha256), *worth_knowing(policy, comparisons, found, clusters=count)]
     report = EvaluationReport(
         model=challenger.model,
         sha256="",

@@ -1,6 +1,6 @@
 """What a challenger must show before it may go live."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -11,6 +11,8 @@ from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import Task
 
+Evidence = Literal["shown", "likely", "not_refuted"]
+
 
 class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     """What a challenger must show on held-out time before it may go live. Fixed, and digested, before it is trained."""
@@ -19,7 +21,7 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     non_inferiority_margin: float | None = Field(
         default=None,
         ge=0,
-        description="Loss against the champion, in the metric's unit, that must be ruled out. Metrics without a unit "
+        description="Loss against the champion, in the metric's unit, that does not matter. Metrics without a unit "
         "have a default; for rmse, mae and value it must be declared.",
     )
     allow_shown_loss: bool = Field(
@@ -29,10 +31,21 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     minimum_gain: float | None = Field(
         default=None,
         ge=0,
-        description="If set, the challenger must be shown to be better than the champion by more than this.",
+        description="If set, the challenger must be better than the champion by more than this.",
+    )
+    champion_evidence: Evidence = Field(
+        default="shown",
+        description="How surely the margin is kept, or the gain exceeded: `shown` wants the whole interval on the "
+        "right side, `likely` the estimate, `not_refuted` any part of it. Where rows count by day, two weeks are only "
+        "fourteen draws, on which little can be shown.",
     )
     minimum_advantage: float = Field(
-        default=0.0, description="Advantage over the simple baseline that the challenger must be shown to exceed."
+        default=0.0, description="Advantage over the simple baseline that the challenger must exceed."
+    )
+    baseline_evidence: Evidence = Field(
+        default="not_refuted",
+        description="How surely it must; by default a challenger is refused once the simple model is shown to be "
+        "its equal.",
     )
     worst_allowed: float | None = Field(
         default=None, description="Worst value of the primary metric with which a model may go live."
@@ -66,9 +79,14 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def margin(self) -> float:
-        """The loss against the champion that must be ruled out."""
+        """The loss against the champion that does not matter."""
         declared = self.non_inferiority_margin
         return declared if declared is not None else named(self.primary_metric).margin or 0.0
+
+    @property
+    def wanted(self) -> float:
+        """The size of the difference to the champion that the policy turns on; 0 where it turns on the sign."""
+        return self.minimum_gain if self.minimum_gain is not None else self.margin
 
     def require_task(self, task: Task) -> None:
         """Refuse a policy whose primary metric belongs to another kind of model.

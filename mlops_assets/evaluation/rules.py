@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from mlops_assets.errors import examples
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import named
-from mlops_assets.evaluation.policy import GatePolicy
+from mlops_assets.evaluation.policy import Evidence, GatePolicy
 from mlops_assets.evaluation.slices import SliceFindings
 from mlops_assets.records import Comparison, ModelVersion, Task
 from mlops_assets.statistics import Array, smallest_detectable
+
+_WORDS: dict[Evidence, dict[bool, str]] = {
+    "shown": {True: "shown", False: "not shown"},
+    "likely": {True: "likely", False: "not likely"},
+    "not_refuted": {True: "not refuted", False: "refuted"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +60,20 @@ def good_enough(policy: GatePolicy, y: Array, challenger: Array, terms: Terms) -
     return [Rule(kept, f"{policy.primary_metric} is {found:.4g}, where {least} is asked for.")]
 
 
-def proven(policy: GatePolicy, found: Comparison) -> Rule:
-    """Hold a comparison against what must be shown: no loss beyond the margin, a gain, or an advantage."""
+def weighed(policy: GatePolicy, found: Comparison) -> Rule:
+    """Hold a comparison against what is asked for: no loss beyond the margin, a gain, or an advantage."""
     spoken = _spoken(found, policy.confidence)
-    if found.other == "baseline":
-        kept = found.low > policy.minimum_advantage
-        return Rule(kept, f"{spoken}; an advantage above {policy.minimum_advantage:.4g} is {_shown(kept)}.")
-    if policy.minimum_gain is not None:
-        kept = found.low > policy.minimum_gain
-        return Rule(kept, f"{spoken}; a gain above {policy.minimum_gain:.4g} is {_shown(kept)}.")
-    if found.high < 0 and not policy.allow_shown_loss:
+    if found.other == "champion" and found.high < 0 and not policy.allow_shown_loss:
         return Rule(False, f"{spoken}; the challenger is shown to be worse.")
-    kept = found.low > -policy.margin
-    ruled = "ruled out" if kept else "not ruled out"
-    return Rule(kept, f"{spoken}; a loss beyond the margin of {policy.margin:.4g} is {ruled}.")
+    evidence = policy.baseline_evidence if found.other == "baseline" else policy.champion_evidence
+    counted = {"shown": found.low, "likely": found.difference, "not_refuted": found.high}[evidence]
+    if found.other == "baseline":
+        kept, claim = counted > policy.minimum_advantage, f"is ahead by more than {policy.minimum_advantage:.4g}"
+    elif policy.minimum_gain is not None:
+        kept, claim = counted > policy.minimum_gain, f"gains more than {policy.minimum_gain:.4g}"
+    else:
+        kept, claim = counted >= -policy.margin, f"loses no more than the margin of {policy.margin:.4g}"
+    return Rule(kept, f"{spoken}; that it {claim} is {_WORDS[evidence][kept]}.")
 
 
 def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
@@ -85,19 +91,22 @@ def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
     return [Rule(True, f"on none of {len(found.drops)} slices did {policy.primary_metric} fall {allowed}.")]
 
 
-def worth_knowing(policy: GatePolicy, comparisons: tuple[Comparison, ...], found: SliceFindings) -> list[str]:
+def worth_knowing(
+    policy: GatePolicy, comparisons: tuple[Comparison, ...], found: SliceFindings, *, clusters: int | None
+) -> list[str]:
     """Say what these rows could have shown, and what was not looked at."""
     notes = []
+    among = f" in {clusters:,} clusters" if clusters else ""
     for each in comparisons:
-        least = smallest_detectable(each.low, each.high, confidence=policy.confidence)
+        least = smallest_detectable(each.low, each.high, confidence=policy.confidence, clusters=clusters)
         note = (
-            f"Note: with these {each.n:,} rows, a true difference of {least:.4g} in {each.metric} to the {each.other} "
-            "would be noticed four times in five."
+            f"Note: with these {each.n:,} rows{among}, a true difference of {least:.4g} in {each.metric} to the "
+            f"{each.other} would be noticed four times in five."
         )
-        if each.other == "champion" and policy.minimum_gain is None and least > policy.margin > 0:
+        if each.other == "champion" and policy.champion_evidence == "shown" and least > policy.wanted > 0:
             note += (
-                f" The margin of {policy.margin:.4g} is finer than that, so an equally good challenger may well be "
-                "refused: hold out more days, or widen the margin."
+                f" The policy turns on {policy.wanted:.4g}, which is finer, so a challenger that deserves to pass may "
+                "well be refused: hold out more days, ask for less, or let `champion_evidence: likely` do."
             )
         notes.append(note)
     if not any(each.other == "champion" for each in comparisons):
@@ -121,7 +130,3 @@ def _spoken(found: Comparison, confidence: float) -> str:
         f"{found.metric} is {better} than the {found.other}'s by {abs(found.difference):.4g} "
         f"({confidence:.0%} interval of the gain {found.low:.4g} to {found.high:.4g})"
     )
-
-
-def _shown(kept: bool) -> str:
-    return "shown" if kept else "not shown"

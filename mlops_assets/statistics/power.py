@@ -1,11 +1,13 @@
 """What a sample could have shown, whether or not it did."""
 
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from mlops_assets.statistics.inputs import StatisticsInputError, share
 
 
-def smallest_detectable(low: float, high: float, *, confidence: float = 0.95, power: float = 0.8) -> float:
+def smallest_detectable(
+    low: float, high: float, *, confidence: float = 0.95, power: float = 0.8, clusters: int | None = None
+) -> float:
     """Give the true difference that a test with this interval would notice with chance `power`.
 
     Only the width of the interval counts, not where it lies, so this is no power "after the fact" of what was found.
@@ -15,6 +17,7 @@ def smallest_detectable(low: float, high: float, *, confidence: float = 0.95, po
         high: Its upper end.
         confidence: Confidence of that interval.
         power: Wanted chance to notice; 0.8 is four times in five.
+        clusters: How many clusters the interval was taken over, if it was.
 
     Raises:
         StatisticsInputError: The interval ends before it begins.
@@ -26,6 +29,6 @@ def smallest_detectable(low: float, high: float, *, confidence: float = 0.95, po
     """
     if high < low:
         raise StatisticsInputError(f"The interval {low} to {high} ends before it begins.", low=low, high=high)
-    z = float(ndtri((1 + share(confidence, name="confidence")) / 2))
-    error = (high - low) / (2 * z)
-    return error * (z + float(ndtri(share(power, name="power"))))
+    tails = ((1 + share(confidence, name="confidence")) / 2, share(power, name="power"))
+    critical, beyond = (float(ndtri(tail) if clusters is None else stdtrit(clusters - 1, tail)) for tail in tails)
+    return (high - low) / (2 * critical) * (critical + beyond)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError, EvaluationError, UnknownNameError
 from mlops_assets.evaluation import BusinessValue, GatePolicy, judge, policy_sha256
-from mlops_assets.statistics import StatisticsInputError
+from mlops_assets.statistics import StatisticsInputError, auc
 
 from .conftest import version
 
@@ -49,7 +49,7 @@ def test_a_challenger_as_good_as_the_champion_passes(verdict, late):
 
     assert report.passed
     assert refusals(report) == []
-    assert any("a loss beyond the margin of 0.01 is ruled out" in reason for reason in report.reasons)
+    assert any("that it loses no more than the margin of 0.01 is shown" in reason for reason in report.reasons)
     assert [each.other for each in report.comparisons] == ["champion", "baseline"]
 
 
@@ -78,8 +78,8 @@ def test_too_few_rows_to_rule_out_a_loss_is_a_refusal_that_says_what_would_help(
 
     report = verdict(late.fair[few], late.rival[few], baseline=late.weak[few], y=late.y[few], **declared)
 
-    assert "a loss beyond the margin of 0.01 is not ruled out" in refusals(report)[0]
-    assert any("finer than that" in reason and "hold out more days" in reason for reason in report.reasons)
+    assert "that it loses no more than the margin of 0.01 is not shown" in refusals(report)[0]
+    assert any("which is finer" in reason and "hold out more days" in reason for reason in report.reasons)
 
 
 def test_a_required_gain_must_be_shown(verdict, late):
@@ -88,12 +88,33 @@ def test_a_required_gain_must_be_shown(verdict, late):
     assert verdict(late.good, late.fair, minimum_gain=0.05).passed
 
 
-def test_a_challenger_no_better_than_the_simple_model_is_refused(verdict, late):
+def test_a_challenger_shown_to_be_worse_than_the_simple_model_is_refused(verdict, late):
     """Beating the champion is not enough."""
-    report = verdict(late.good, late.fair, baseline=late.twin)
+    report = verdict(late.fair, late.weak, baseline=late.good)
 
     assert len(refusals(report)) == 1
     assert "baseline" in refusals(report)[0]
+    assert "that it is ahead by more than 0 is refuted" in refusals(report)[0]
+
+
+@pytest.mark.parametrize(("evidence", "passes"), [("shown", False), ("likely", False), ("not_refuted", True)])
+def test_the_evidence_asked_for_decides_a_close_case(verdict, late, evidence, passes):
+    """A rival of the same quality that happens to be a hair behind: the interval holds zero, the estimate is below."""
+    behind, ahead = sorted((late.fair, late.rival), key=lambda score: auc(late.y, score))
+    against_champion = verdict(behind, ahead, minimum_gain=0, champion_evidence=evidence)
+    against_baseline = verdict(behind, late.weak, baseline=ahead, baseline_evidence=evidence)
+
+    assert against_champion.comparisons[0].low < 0 < against_champion.comparisons[0].high
+    assert against_champion.passed is passes
+    assert against_baseline.passed is passes
+
+
+def test_likely_lets_a_probable_gain_pass_that_is_not_shown(verdict, late):
+    """The estimate decides where the hold-out is too short for proof."""
+    behind, ahead = sorted((late.fair, late.rival), key=lambda score: auc(late.y, score))
+
+    assert verdict(ahead, behind, minimum_gain=0, champion_evidence="likely").passed
+    assert not verdict(ahead, behind, minimum_gain=0).passed
 
 
 def test_without_a_champion_the_baseline_and_the_absolute_rules_decide(verdict, late):
@@ -136,6 +157,7 @@ def test_days_as_clusters_reach_every_interval(verdict, late):
 
     assert rows.comparisons[0].difference == days.comparisons[0].difference
     assert rows.comparisons[0].low != days.comparisons[0].low
+    assert any("3,000 rows in 30 clusters" in reason for reason in days.reasons)
 
 
 def test_a_regression_is_judged_with_lower_errors_in_favour(minutes, window):

@@ -103,6 +103,11 @@ def test_smallest_detectable_is_noticed_four_times_in_five():
     assert np.mean(np.abs(drawn / error) > 1.959964) == pytest.approx(0.8, abs=0.01)
 
 
+def test_few_clusters_make_the_smallest_detectable_difference_larger():
+    """With five clusters the critical value is 2.776 and the wanted chance lies .941 errors beyond it."""
+    assert smallest_detectable(-2.7764, 2.7764, clusters=5) == pytest.approx(2.7764 + 0.9410, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("measure", "why"),
     [
