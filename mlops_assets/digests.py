@@ -7,12 +7,13 @@ depend on chunking, on the file format or on how often a file was rewritten.
 import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 import rfc8785
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 65_536  # part of the digest's definition: changing it changes every table digest
 
@@ -75,8 +76,11 @@ class _HashSink:
         return False
 
 
-def _settled(column: pa.ChunkedArray) -> list[pa.ChunkedArray]:
+def _settled(column: "pa.ChunkedArray") -> "list[pa.ChunkedArray]":
     """Give `column` as values and validity, with one fixed value under every null, where Arrow lets anything lie."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if pa.types.is_nested(column.type) or pa.types.is_null(column.type):
         return [column]
     if not column.null_count:
@@ -93,13 +97,16 @@ def _settled(column: pa.ChunkedArray) -> list[pa.ChunkedArray]:
     return [pc.fill_null(column, blank), pc.is_valid(column)]
 
 
-def sha256_table(table: pa.Table) -> str:
+def sha256_table(table: "pa.Table") -> str:
     """Give the content digest of `table`: values, order, names and types, but not chunking, metadata or nullability.
 
+    >>> import pyarrow as pa
     >>> a = pa.table({"x": [1, 2, 3]}); b = pa.concat_tables([a.slice(0, 1), a.slice(1)])
     >>> sha256_table(a) == sha256_table(b)
     True
     """
+    import pyarrow as pa  # 40 MB that the endpoint, which hashes bundles only, does without
+
     columns, names = [], []
     for name, column in zip(table.column_names, table.columns, strict=True):
         for part, settled in zip(("", "?"), _settled(column), strict=False):

@@ -18,7 +18,7 @@ from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
 from mlops_assets.errors import StackError
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.project import declared_models, declared_tables
-from mlops_assets.orchestration.raw_table import TableDeclaration
+from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.resources import AS_OF_TAG
 from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
 from mlops_assets.stores.home import Home

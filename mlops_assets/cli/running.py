@@ -6,7 +6,8 @@ import click
 
 from mlops_assets.cli import processes
 from mlops_assets.cli.project import Project
-from mlops_assets.cli.stack import Addresses, Ports, Stack, read_state
+from mlops_assets.cli.servers import Addresses
+from mlops_assets.cli.stack import Ports, Stack, read_state
 from mlops_assets.errors import StackError
 
 

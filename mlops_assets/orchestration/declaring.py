@@ -14,6 +14,8 @@ from mlops_assets.errors import DeclarationError
 
 D = TypeVar("D", bound=BaseModel)
 
+DECLARATION, FOLDER = "mlops/declaration", "mlops/folder"  # metadata by which a declaration is read back from its asset
+
 
 def attributes_model(declaration: type[D]) -> type[BaseModel]:
     """Give the model Dagster validates `attributes:` with: any mapping passes, the JSON schema is `declaration`'s.

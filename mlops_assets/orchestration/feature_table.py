@@ -15,9 +15,10 @@ from mlops_assets.features.view import PartitionedTable, compute, compute_many
 from mlops_assets.orchestration.declaring import attributes_model, declare
 from mlops_assets.orchestration.metadata import table_metadata
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
-from mlops_assets.orchestration.raw_table import WHOLE, write
+from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.steps.ingesting import Key, write
 from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.records import TableVersion
 from mlops_assets.sources.span import Span
@@ -48,12 +49,11 @@ class FeatureTable(dg.Component, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the asset features/<view>."""
-        return dg.Definitions(assets=[view_asset(self.declaration, folder=context.path)])
+        return dg.Definitions(assets=[view_asset(self.declaration, folder=folder_of(context))])
 
 
 def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsDefinition:
     """Build the asset of one feature view."""
-    folder = folder if folder.is_dir() else folder.parent
     partitions = declared.partitions.definition() if declared.partitions else None
     key = dg.AssetKey(["features", declared.name])
     view = declared.record()
@@ -80,7 +80,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     )
     def features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         stores = home.open()
-        keys: Sequence[str | None] = context.partition_keys if partitions else [WHOLE]
+        keys: Sequence[Key] = context.partition_keys if partitions else [None]
         rows = compute_partitions(declared, stores, keys)
         stores.records.put(VIEWS, view.name, view)
         version = write(stores, f"features/{declared.name}", rows)
@@ -102,9 +102,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     return features
 
 
-def compute_partitions(
-    declared: FeatureTableDeclaration, stores: Home, keys: Sequence[str | None]
-) -> Mapping[str | None, pa.Table]:
+def compute_partitions(declared: FeatureTableDeclaration, stores: Home, keys: Sequence[Key]) -> Mapping[Key, pa.Table]:
     """Compute the rows of a view for the partitions `keys` from the stored tables it reads."""
     spans = {key: span_of(key) for key in keys if key}
     tables = {
@@ -112,7 +110,7 @@ def compute_partitions(
         for alias, table in declared.tables.items()
     }
     if not spans:
-        return {WHOLE: compute(declared, tables)}
+        return {None: compute(declared, tables)}
     return {**compute_many(declared, tables, spans)}
 
 

@@ -7,7 +7,6 @@ Each asset is a shell: it takes records, calls one step, and returns the record 
 the run where a promise is broken, so a refused challenger never touches what is live.
 """
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,11 +14,11 @@ from pydantic import BaseModel
 
 from mlops_assets.digests import sha256_bytes, sha256_json
 from mlops_assets.orchestration import steps
-from mlops_assets.orchestration.declaring import attributes_model, declare
+from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
 from mlops_assets.orchestration.metadata import bullet_list, clean, metric_metadata, metric_table
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.partitions import span_of
-from mlops_assets.orchestration.raw_table import DECLARATION, FOLDER
+from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import ModelPipelineScaffolder
@@ -59,8 +58,7 @@ class ModelPipeline(dg.Component, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the assets of the model; its name is its folder's."""
-        path = Path(context.path)
-        folder = ModelFolder(path if path.is_dir() else path.parent, self.declaration)
+        folder = ModelFolder(folder_of(context), self.declaration)
         return dg.Definitions(assets=[*release_assets(folder), *watch_assets(folder)])
 
 
@@ -239,9 +237,7 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
     )
     def approval(context: dg.AssetExecutionContext, home: HomeResource, dossier: Dossier) -> dg.MaterializeResult:
         requester = context.run.tags.get(REQUESTER_TAG, steps.PIPELINE)
-        given = steps.decide_approval(
-            folder, home.open(), dossier, requester=requester, at=as_of(context, home.open())
-        )
+        given = steps.decide_approval(folder, home.open(), dossier, requester=requester, at=as_of(context, home.open()))
         return dg.MaterializeResult(
             value=given,
             data_version=dg.DataVersion(given.sha256),

@@ -20,7 +20,9 @@ class DailyPartitions(BaseModel, frozen=True, extra="forbid"):
 
     def definition(self) -> dg.DailyPartitionsDefinition:
         """Give Dagster's form of these partitions."""
-        return dg.DailyPartitionsDefinition(start_date=_midnight(self.start), end_date=self.end and _midnight(self.end))
+        return dg.DailyPartitionsDefinition(
+            start_date=_midnight(self.start), end_date=_midnight(self.end) if self.end else None
+        )
 
 
 class Windows(BaseModel, frozen=True, extra="forbid"):
@@ -37,7 +39,7 @@ class Windows(BaseModel, frozen=True, extra="forbid"):
 
     def definition(self) -> dg.TimeWindowPartitionsDefinition:
         """Give Dagster's form of these windows."""
-        start, end = _midnight(self.start), self.end and _midnight(self.end)
+        start, end = _midnight(self.start), _midnight(self.end) if self.end else None
         if self.every == "day":
             return dg.DailyPartitionsDefinition(start_date=start, end_date=end)
         return dg.WeeklyPartitionsDefinition(start_date=start, end_date=end, day_offset=1)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.raw_table import DECLARATION, FOLDER, TableDeclaration
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.schedules import refresh_schedule
 from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, watch_sensor
+from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import DEFAULT_HOME
 
 REFRESH_JOB = "refresh"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from mlops_assets.features import Array, day_of_year, hour_of_day, local_time
+from mlops_assets.features import Array, hour_of_day, local_time
 
 REQUEST = {
     "carrier": (str, "Airline, two-letter IATA code."),
@@ -29,22 +29,4 @@ def local_hour(departure_local: Array) -> Array:
     return hour_of_day(departure_local)
 
 
-def season(departure_local: Array) -> Array:
-    """Day of the year; the jet stream is strongest in winter."""
-    return day_of_year(departure_local)
-
-
-FEATURES = (
-    "carrier",
-    "origin",
-    "dest",
-    "distance",
-    local_hour,
-    season,
-    "temp",
-    "wind_speed",
-    "pressure",
-    "origin_late_rate_1d",
-    "manufacturer",
-    "seats",
-)
+FEATURES = ("carrier", "origin", "dest", "distance", local_hour, "wind_speed", "manufacturer", "seats")

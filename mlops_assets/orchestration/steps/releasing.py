@@ -113,9 +113,7 @@ def write_dossier(
     return made, files["model_card.md"].decode()
 
 
-def decide_approval(
-    folder: ModelFolder, stores: Home, dossier: Dossier, *, requester: str, at: datetime
-) -> Approval:
+def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, requester: str, at: datetime) -> Approval:
     """Say whether this version may go live, by rule or by what people decided about it."""
     version = dossier.model_version
     given = evaluate_approval(
