@@ -129,7 +129,7 @@ def find_uv():
         if uv and works(uv):
             return uv
     if not works(sys.executable, "-m", "pip"):
-        debian("python3-pip", needed_by="fetching uv, unless you put uv on the path yourself")
+        debian("python3-pip", needed_by="fetching uv")
     say("fetching uv into .tools")
     shutil.rmtree(TOOLS, ignore_errors=True)
     run(sys.executable, "-m", "pip", "install", "--quiet", "--target", TOOLS, UV)
@@ -150,9 +150,10 @@ def debian(package, *, needed_by, without=None):
     """Install a system package if we may; else say what to do, and stop unless we can go on `without` it."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
         say(f"installing {package}, for {needed_by}")
-        apt = ("apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120")
+        apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120")
         call(*apt, "update")  # somebody else's broken list need not stop us; the install will tell
-        run(*apt, "install", "--yes", "--no-install-recommends", package, DEBIAN_FRONTEND="noninteractive")
+        install = (*apt, "install", "--yes", "--no-install-recommends", package)
+        run(*install, stdout=subprocess.DEVNULL, DEBIAN_FRONTEND="noninteractive")
     elif without:
         say(f"{package} is missing, for {needed_by}: {without}. On Debian: apt-get install {package}")
     else:
@@ -177,14 +178,15 @@ def environment():
     return everything
 
 
-def call(*command, **variables):
+def call(*command, stdout=None, **variables):
     """Run a command in the project and give its exit code."""
-    return subprocess.call([str(part) for part in command], cwd=ROOT, env={**environment(), **variables})
+    env = {**environment(), **variables}
+    return subprocess.call([str(part) for part in command], cwd=ROOT, env=env, stdout=stdout)
 
 
-def run(*command, **variables):
+def run(*command, stdout=None, **variables):
     """Run a step of set-up, and stop with its name if it fails."""
-    if call(*command, **variables):
+    if call(*command, stdout=stdout, **variables):
         stop(
             f"This step failed, and its own words above say why:\n    {' '.join(map(str, command))}\n"
             "Mend that and run the same command again: it continues where it stopped."
