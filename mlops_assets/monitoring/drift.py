@@ -24,16 +24,24 @@ CALM_TIMES_FLOOR = 0.5
 class MonitorPolicy(BaseModel, frozen=True, extra="forbid"):
     """What counts as drift, and how often it has to be seen before anybody is told."""
 
-    metric: str = Field("psi", description="Drift metric that is judged; all that apply are measured.")
-    categorical_metric: str = Field("psi", description="Drift metric judged on categories if `metric` is for numbers.")
+    metric: str = Field(default="psi", description="Drift metric that is judged; all that apply are measured.")
+    categorical_metric: str = Field(
+        default="psi", description="Drift metric judged on categories if `metric` is for numbers."
+    )
     floors: dict[str, float] = Field(
         default_factory=dict, description="Effect from which a column counts as drifted, by metric; default: its own."
     )
-    minimum_rows: int = Field(500, ge=1, description="Rows below which a window is not judged.")
-    raise_after: int = Field(3, ge=1, description="Drifted windows, of the last `out_of`, that raise an alert.")
-    out_of: int = Field(5, ge=1, description="Windows looked back on; that many calm ones in a row clear an alert.")
-    watch: tuple[str, ...] | None = Field(None, description="Columns watched beside the score; default: every feature.")
-    ignore: tuple[str, ...] = Field((), description="Columns left out, such as those that only follow the calendar.")
+    minimum_rows: int = Field(default=500, ge=1, description="Rows below which a window is not judged.")
+    raise_after: int = Field(default=3, ge=1, description="Drifted windows, of the last `out_of`, that raise an alert.")
+    out_of: int = Field(
+        default=5, ge=1, description="Windows looked back on; that many calm ones in a row clear an alert."
+    )
+    watch: tuple[str, ...] | None = Field(
+        default=None, description="Columns watched beside the score; default: every feature."
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(), description="Columns left out, such as those that only follow the calendar."
+    )
 
     @field_validator("metric", "categorical_metric")
     @classmethod

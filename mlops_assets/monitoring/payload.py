@@ -15,12 +15,19 @@ from mlops_assets.monitoring.profile import ColumnProfile, Profile
 class PayloadPolicy(BaseModel, frozen=True, extra="forbid"):
     """How odd a window of requests may be before it is a fault."""
 
-    minimum_volume: float = Field(0.5, ge=0, description="Least rows, as a share of those expected.")
-    maximum_volume: float = Field(3.0, gt=0, description="Most rows, as a multiple of those expected.")
-    null_rise: float = Field(0.2, gt=0, le=1, description="How much the share of nulls may exceed that of training.")
-    unseen_share: float = Field(0.1, gt=0, le=1, description="Largest share of category levels not seen in training.")
+    minimum_volume: float = Field(default=0.5, ge=0, description="Least rows, as a share of those expected.")
+    maximum_volume: float = Field(default=3.0, gt=0, description="Most rows, as a multiple of those expected.")
+    null_rise: float = Field(
+        default=0.2, gt=0, le=1, description="How much the share of nulls may exceed that of training."
+    )
+    unseen_share: float = Field(
+        default=0.1, gt=0, le=1, description="Largest share of category levels not seen in training."
+    )
     out_of_range_share: float | None = Field(
-        None, gt=0, le=1, description="Largest share of numbers outside training's range; none, as seasons reach far."
+        default=None,
+        gt=0,
+        le=1,
+        description="Largest share of numbers outside training's range; none, as seasons reach far.",
     )
 
 

@@ -21,13 +21,23 @@ Clusters = npt.NDArray[Any] | None
 class PerformancePolicy(BaseModel, frozen=True, extra="forbid"):
     """When a window says enough about the model, and how far below its promise it may fall."""
 
-    metric: str | None = Field(None, description="Metric held against what evaluation promised; default: auc or rmse.")
-    tolerance: float = Field(
-        0.02, ge=0, lt=1, description="How far the metric may lie from what evaluation promised, as a share of it."
+    metric: str | None = Field(
+        default=None, description="Metric held against what evaluation promised; default: auc or rmse."
     )
-    minimum_labelled_rows: int = Field(500, ge=2, description="Labelled predictions below which nothing is concluded.")
+    tolerance: float = Field(
+        default=0.02,
+        ge=0,
+        lt=1,
+        description="How far the metric may lie from what evaluation promised, as a share of it.",
+    )
+    minimum_labelled_rows: int = Field(
+        default=500, ge=2, description="Labelled predictions below which nothing is concluded."
+    )
     minimum_coverage: float = Field(
-        0.9, gt=0, le=1, description="Share of predictions whose label must be in; bad outcomes often come in last."
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Share of predictions whose label must be in; bad outcomes often come in last.",
     )
 
     @field_validator("metric")

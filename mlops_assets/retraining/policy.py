@@ -69,7 +69,7 @@ def decide(
         live_since=live_since,
         performance=judged_windows(performance, champion=champion, live_since=live_since, now=now),
         drift=judged_windows(drift, champion=champion, live_since=live_since, now=now),
-        events=tuple(event for event in events if event.at <= now),
+        events=tuple(events),
         requests=tuple(sorted((d for d in history if d.model == model and d.retrain), key=lambda d: d.decided_at)),
         refusals=sum(refused > live_since for refused in refusals),
         new_rows=new_rows,

@@ -8,21 +8,27 @@ from mlops_assets.errors import DeclarationError
 class RetrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     """What calls for retraining, and what holds it back."""
 
-    degraded_windows: int = Field(2, ge=1, description="Windows below the promise, of the last `of_windows`.")
-    of_windows: int = Field(3, ge=1, description="Newest windows with enough labels that are looked at.")
-    cadence_days: float | None = Field(30.0, gt=0, description="Refresh once the champion's data are this old.")
+    degraded_windows: int = Field(default=2, ge=1, description="Windows below the promise, of the last `of_windows`.")
+    of_windows: int = Field(default=3, ge=1, description="Newest windows with enough labels that are looked at.")
+    cadence_days: float | None = Field(default=30.0, gt=0, description="Refresh once the champion's data are this old.")
     events: dict[str, float] = Field(
         default_factory=dict,
         description="Business events that call for retraining, and the days of new data to wait for after each.",
     )
     score_drift: str = Field("psi_excess", description="Value of the drift report the scores are judged by.")
-    score_drift_at: float | None = Field(1.0, gt=0, description="From here on the scores have drifted severely.")
-    score_drift_windows: int = Field(2, ge=1, description="Newest windows that must all show it.")
+    score_drift_at: float | None = Field(
+        default=1.0, gt=0, description="From here on the scores have drifted severely."
+    )
+    score_drift_windows: int = Field(default=2, ge=1, description="Newest windows that must all show it.")
 
-    cooldown_days: float = Field(7.0, ge=0, description="Least time between two requests; doubled by each refusal.")
-    max_cooldown_days: float = Field(56.0, ge=0, description="Where the doubling ends.")
-    max_per_30_days: int = Field(2, ge=1, description="Most requests in any 30 days.")
-    minimum_new_rows: int = Field(1000, ge=0, description="Labelled rows that the champion has not been trained on.")
+    cooldown_days: float = Field(
+        default=7.0, ge=0, description="Least time between two requests; doubled by each refusal."
+    )
+    max_cooldown_days: float = Field(default=56.0, ge=0, description="Where the doubling ends.")
+    max_per_30_days: int = Field(default=2, ge=1, description="Most requests in any 30 days.")
+    minimum_new_rows: int = Field(
+        default=1000, ge=0, description="Labelled rows that the champion has not been trained on."
+    )
 
     @model_validator(mode="after")
     def _obeyable(self) -> "RetrainingPolicy":

@@ -194,6 +194,13 @@ def test_ks_agrees_with_scipy_to_the_share_of_a_cell():
     assert discrete == pytest.approx(ks_2samp(few, few + (few > 20)).statistic)
 
 
+def test_ks_takes_nulls_for_lying_below_every_number():
+    """From half null and half 1 to all 2, everything has moved up: the gap is 1, not the 0.5 of the values alone."""
+    pair = _numeric(np.array([2.0, 2.0]), np.array([np.nan, 1.0]))
+
+    assert DRIFT_METRICS["ks"].measure(*pair)["ks"] == 1.0
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.05, 0.5, 2.0])
 def test_wasserstein_agrees_with_scipy(shift):
     """Distance in training standard deviations, to a thousandth, though only counts and sums were kept."""

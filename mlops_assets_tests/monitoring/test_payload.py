@@ -41,6 +41,14 @@ def test_each_fault_is_one_sentence_with_its_numbers(numbers, letters, fault):
     assert not report.ok
 
 
+def test_nulls_that_training_had_as_well_are_no_fault():
+    """A third of the aircraft were never known; only a rise above that is news."""
+    holed = np.where(np.arange(90) % 3 == 0, np.nan, 1.0)
+    reference = Profile.of({"x": holed})
+
+    assert inspect(POLICY, reference, reference, expected_rows=90).ok
+
+
 def test_values_beyond_the_training_range_are_a_fault_only_where_declared():
     """Summers are hotter than the winter a model learned from; a policy may say otherwise for its data."""
     hot = ([500.0] * 100, ["a"] * 100)

@@ -120,6 +120,17 @@ def test_a_window_is_degraded_when_its_whole_interval_lies_below_the_promise(pro
     assert report.degraded is degraded
 
 
+@pytest.mark.parametrize(("beyond", "degraded"), [(0.999, False), (1.001, True)])
+def test_the_upper_end_of_the_interval_is_held_against_the_promise_less_its_tolerance(beyond, degraded):
+    """Just inside is forgiven, just outside is not."""
+    scores, labels = _predictions()
+    highest = _measure(scores, labels).metrics[0].high
+
+    report = _measure(scores, labels, expected=_promise(beyond * highest / (1 - POLICY.tolerance)))
+
+    assert report.degraded is degraded
+
+
 @pytest.mark.parametrize(("promised", "degraded"), [(4.0, True), (5.2, False), (9.0, False)])
 def test_an_error_is_degraded_when_it_is_larger_than_promised(promised, degraded):
     """For errors, lower is better, so a window below its promise is good news."""

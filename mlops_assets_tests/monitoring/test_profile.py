@@ -65,10 +65,21 @@ def test_the_order_of_training_rows_does_not_change_a_byte():
     assert profiles[0] == profiles[1] == profiles[2]
 
 
-def test_every_value_falls_in_the_cell_that_its_edges_say():
-    """Counts over many blocks agree with the plain definition, edge by edge."""
-    rng = np.random.default_rng(4)
-    training, window = rng.normal(size=5_000), np.round(rng.normal(1, 2, size=100_000), 2)
+RNG = np.random.default_rng(4)
+
+
+@pytest.mark.parametrize(
+    ("training", "window"),
+    [
+        (RNG.normal(size=5_000), np.round(RNG.normal(1, 2, size=100_000), 2)),
+        (RNG.lognormal(sigma=5, size=5_000), RNG.lognormal(sigma=5, size=50_000)),
+        (np.arange(20.0), np.arange(-1.0, 21.0, 1 / 64) + 1e-9),
+        (np.array([3.0]), np.array([2.0, np.nextafter(3, 0), 3.0, np.nextafter(3, 9), 4.0])),
+    ],
+    ids=["many blocks", "a heavy tail", "just above whole numbers", "a constant"],
+)
+def test_every_value_falls_in_the_cell_that_its_edges_say(training, window):
+    """Counts agree with the plain definition, edge by edge, however the edges crowd."""
     reference = Profile.of({"x": training}, bins=50)
 
     column = reference.count({"x": window}).columns["x"]

@@ -230,6 +230,13 @@ def test_a_finding_that_was_held_back_is_asked_once_the_brake_lets_go():
     assert held.answers != freed.answers
 
 
+def test_another_brake_is_another_reason():
+    """The ledger tells of each thing that held a finding back."""
+    running, too_few = ask(performance=BAD, in_flight=True), ask(performance=BAD, new_rows=0)
+
+    assert running.answers != too_few.answers
+
+
 def test_an_event_is_not_answered_again_for_the_next_champion():
     """Even if the new champion's data still end before it, waiting for labels."""
     policy = RetrainingPolicy(cadence_days=None, events={"new carrier": 0}, cooldown_days=0)
