@@ -1,10 +1,11 @@
 """From YAML to frozen declarations: typos are refused with file, line and the nearest right spelling."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import dagster as dg
 from dagster_shared.yaml_utils.source_position import SourcePositionTree
@@ -55,31 +56,32 @@ def declare(declaration: type[D], attributes: BaseModel | None, context: dg.Comp
 
 def _explain(declaration: type[BaseModel], problem: dict[str, Any], positions: SourcePositionTree | None) -> str:
     path = [part for part in problem["loc"] if not str(part).startswith("function-")]
+    facts: Mapping[str, Any] = problem.get("ctx") or {}
+    kind = problem["type"]
+    if kind in {
+        "union_tag_invalid",
+        "union_tag_not_found",
+    }:  # pydantic points at the union, not at the key that chooses
+        path.append(str(facts["discriminator"]).strip("'"))
+        kind = "literal_error" if kind == "union_tag_invalid" else "missing"
     in_file = _in_file(path, positions)
     where = f"{_line(in_file, positions)}: " if positions else ""
-    name = ".".join(str(part) for part in in_file)
-    if problem["type"] == "extra_forbidden":
-        known = sorted(_fields_at(declaration, in_file[:-1]))
+    where += f"{name}: " if (name := ".".join(str(part) for part in in_file)) else ""
+    if kind == "extra_forbidden":
+        known = sorted({*_fields_at(declaration, path[:-1])})
         near = get_close_matches(str(in_file[-1]), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{where}{name}: no such key.{hint} Known here: {', '.join(known)}."
-    if problem["type"] == "missing":
-        return f"{where}{name}: is missing, and there is no sensible default."
-    given = problem.get("input")
+        return f"{where}no such key.{hint} Known here: {', '.join(known)}."
+    if kind == "missing":
+        return f"{where}is missing, and there is no sensible default."
+    given = facts.get("tag", problem.get("input"))
     message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] in {"literal_error", "enum", "union_tag_invalid"}:
-        choices = [
-            part.strip("' ")
-            for part in str((problem.get("ctx") or {}).get("expected", "")).replace(" or ", ", ").split(",")
-        ]
-        tag = (problem.get("ctx") or {}).get("tag", given)
-        near = get_close_matches(str(tag), choices, n=1)
-        message += f". Did you mean {near[0]!r}?" if near else ""
-    return (
-        f"{where}{name}: {message} (given: {given!r})"
-        if not isinstance(given, Mapping)
-        else f"{where}{name}: {message}"
-    )
+    if kind in {"literal_error", "enum"}:
+        choices = re.findall(r"'([^']*)'", str(facts.get("expected") or facts.get("expected_tags")))
+        near = get_close_matches(str(given), choices, n=1)
+        message = f"should be one of {', '.join(choices)}."
+        message += f" Did you mean {near[0]!r}?" if near else ""
+    return f"{where}{message}" if isinstance(given, Mapping) else f"{where}{message} (given: {given!r})"
 
 
 def _in_file(path: list[Any], positions: SourcePositionTree | None) -> list[Any]:
@@ -104,10 +106,14 @@ def _line(path: list[Any], positions: SourcePositionTree) -> str:
 
 
 def _fields_at(declaration: type[BaseModel], path: list[Any]) -> Iterator[str]:
-    """Name the keys that may stand at `path`, looking through optionals, unions, lists and mappings."""
+    """Name the keys that may stand at `path`, looking through optionals, unions, lists and mappings.
+
+    `path` is pydantic's: behind the key of a union it names the member that was chosen.
+    """
     found: list[type[BaseModel]] = [declaration]
     for part in path:
-        found = [
+        chosen = [model for model in found if part == _tag_of(model)]
+        found = chosen or [
             inner
             for model in found
             for inner in (_models_in(model.model_fields[part].annotation) if part in model.model_fields else [model])
@@ -122,3 +128,9 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if get_origin(annotation) in (Annotated, Union, UnionType, list, tuple, dict, Mapping):
         return [model for argument in get_args(annotation) for model in _models_in(argument)]
     return []
+
+
+def _tag_of(model: type[BaseModel]) -> Any:
+    """Give the value of `kind` by which a member of a union is chosen; None for what is in no union."""
+    kind = model.model_fields.get("kind")
+    return kind.default if kind and get_origin(kind.annotation) is Literal else None
