@@ -110,19 +110,24 @@ def show(closing: Closing, console: Console) -> None:
 
 def _value_table(name: str, months: Sequence[Month]) -> Table:
     binary = bool(months) and months[0].loop.precision is not None
-    metric = "AUC" if binary else "RMSE"
-    table = Table(title=f"{name}: with the loop, and the first version left alone", title_justify="left")
-    for column in ("month", "decisions", f"{metric} loop", f"{metric} alone"):
-        table.add_column(column, justify="right")
-    if binary:
-        for column in ("right in the top 10 %", "alone", "late ones caught", "alone", "EUR loop", "EUR alone"):
-            table.add_column(column, justify="right")
+    table = Table(title=f"{name}: with the loop | with the first version left alone", title_justify="left")
+    table.add_column("month")
+    headings = [
+        "decisions",
+        "AUC" if binary else "RMSE",
+        *(["right of top 10 %", "late ones caught", "EUR"] if binary else []),
+    ]
+    for heading in headings:
+        table.add_column(heading, justify="right")
     for month in months:
         loop, static = month.loop, month.static
-        row = [month.month, f"{month.decisions:,}", f"{loop.metric:.3f}", f"{static.metric:.3f}"]
+        row = [month.month, f"{month.decisions:,}", f"{loop.metric:.3f} | {static.metric:.3f}"]
         if binary:
-            row += [f"{value or 0:.0%}" for value in (loop.precision, static.precision, loop.recall, static.recall)]
-            row += [f"{value or 0:,.0f}" for value in (loop.value, static.value)]
+            row += [
+                f"{a or 0:.0%} | {b or 0:.0%}"
+                for a, b in ((loop.precision, static.precision), (loop.recall, static.recall))
+            ]
+            row += [f"{loop.value or 0:,.0f} | {static.value or 0:,.0f}"]
         table.add_row(*row)
     return table
 
@@ -198,7 +203,8 @@ def _why(event: str, data: Mapping[str, Any]) -> str:
     if event == Event.DATA_BLOCKED:
         return "; ".join(data["reasons"])
     if event in (Event.GATE_PASSED, Event.GATE_REFUSED):
-        return next((reason for reason in data["reasons"] if not reason.startswith("Note")), "")
+        told = [reason for reason in data["reasons"] if not reason.startswith("Note")]
+        return str(told[0] if event == Event.GATE_REFUSED else next((r for r in told if "champion" in r), told[-1]))
     if event == Event.MODEL_TRAINED:
         return f"on {data['rows']:,} rows"
     if event == Event.DEPLOYMENT_COMPLETED:

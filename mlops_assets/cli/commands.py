@@ -131,10 +131,8 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
 
     project = _project(home)
     time = now(project.home)
-    if not project.materialize_unpartitioned(now=time):
-        raise click.ClickException(
-            "Bringing in the tables that are read whole failed; the newest run in Dagster says why."
-        )
+    if faults := project.refresh_whole_tables(now=time):
+        raise click.ClickException("; ".join(faults))
     tables = {name: t.partitions.definition() for name, (_, t) in project.tables.items() if t.partitions}
     if first:
         begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
@@ -148,10 +146,8 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
 
 def _bring_in(project: "Project", days: list[str], time: datetime) -> None:
     click.echo(f"bringing in {days[0]} to {days[-1]}")
-    if not project.refresh(days, now=time):
-        raise click.ClickException(
-            f"A batch of {days[0]} to {days[-1]} was refused; the newest run in Dagster says why."
-        )
+    if faults := project.refresh(days, now=time):
+        raise click.ClickException("; ".join(faults))
 
 
 @click.command()

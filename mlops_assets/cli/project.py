@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -17,13 +18,15 @@ from mlops_assets.cli import processes
 from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
 from mlops_assets.errors import StackError
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.project import declared_models, declared_tables
-from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.project import DATA_STAGES, REFRESH_JOB, declared_models, declared_tables
 from mlops_assets.orchestration.resources import AS_OF_TAG
 from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
+from mlops_assets.orchestration.sensors import PURPOSE_TAG
+from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 
 PROCESS_TAG = "mlops/process"
+PARTITION = "dagster/partition"
 
 
 @dataclass(frozen=True)
@@ -85,34 +88,48 @@ class Project:
         _close_abandoned(instance)
         return instance
 
-    def refresh(self, days: Sequence[str], *, now: datetime) -> bool:
-        """Bring days in, in this process and as one run; say whether it succeeded."""
-        key = {"partition_key": days[0]} if len(days) == 1 else {}
-        span = {} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
-        run = self.definitions.resolve_job_def("refresh").execute_in_process(
-            instance=self.instance,
-            raise_on_error=False,
-            tags={AS_OF_TAG: now.isoformat(), PROCESS_TAG: _this_process(), "mlops/purpose": "refresh", **span},
-            **key,  # type: ignore[arg-type]
-        )
-        return run.success
+    def refresh(self, days: Sequence[str], *, now: datetime) -> list[str]:
+        """Bring days in, in this process and as one run; give what went wrong, nothing if nothing did."""
+        which = {PARTITION: days[0]} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
+        return self._run(self.definitions.resolve_job_def(REFRESH_JOB), which, now=now)
 
-    def materialize_unpartitioned(self, *, now: datetime) -> bool:
-        """Bring in the tables and views that are read whole; say whether all succeeded."""
+    def refresh_whole_tables(self, *, now: datetime) -> list[str]:
+        """Bring in the tables and views that have no partitions; give what went wrong."""
         keys = [
             spec.key
             for spec in self.definitions.resolve_all_asset_specs()
-            if spec.key.path[0] in {"raw", "validated", "quarantine", "features"} and spec.partitions_def is None
+            if spec.key.path[0] in DATA_STAGES and spec.partitions_def is None
         ]
         if not keys:
-            return True
-        run = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            return []
+        return self._run(self.definitions.resolve_implicit_global_asset_job_def(), {}, now=now, asset_selection=keys)
+
+    def _run(self, job: dg.JobDefinition, tags: Mapping[str, str], *, now: datetime, **options: Any) -> list[str]:
+        run = job.execute_in_process(
             instance=self.instance,
-            asset_selection=keys,
+            partition_key=tags.get(PARTITION),
             raise_on_error=False,
-            tags={AS_OF_TAG: now.isoformat(), PROCESS_TAG: _this_process(), "mlops/purpose": "refresh"},
+            # What went wrong is given back; Dagster keeps the rest of its log with the run.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={
+                **{name: value for name, value in tags.items() if name != PARTITION},
+                AS_OF_TAG: now.isoformat(),
+                PROCESS_TAG: _this_process(),
+                PURPOSE_TAG: "refresh",
+            },
+            **options,
         )
-        return run.success
+        return [_fault(event) for event in run.all_events if event.is_step_failure]
+
+
+def _fault(event: dg.DagsterEvent) -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    cause = failure.error
+    while cause and cause.cause:
+        cause = cause.cause
+    return f"{event.step_key}: {cause.message.strip() if cause else 'failed'}"
 
 
 def _code_location(pyproject: Path) -> str | None:

@@ -1,8 +1,8 @@
 """Plays a table's history as if it were happening: the outer world, as a client of the product like any other.
 
 Decisions are sent to the endpoint over HTTP when they fall due, each day's batch lands after the day, and the clock of
-the home is moved. What follows from that is the product's own doing: Dagster's daemon sees that a window is over, has it
-measured, weighs the findings and retrains.
+the home is moved. What follows from that is the product's own doing: Dagster's daemon sees that a window is over, has
+it measured, weighs the findings and retrains.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -174,7 +174,7 @@ class Replay:
         missing = [day for day in history if day not in have]
         if missing:
             self._say(f"bringing in {len(missing)} days of history, {missing[0]} to {missing[-1]}")
-            self._require(self.project.materialize_unpartitioned(now=self._now()), "the reference tables")
+            self._require(self.project.refresh_whole_tables(now=self._now()), "the tables that are read whole")
             self._require(self.project.refresh(missing, now=self._now()), f"{missing[0]} to {missing[-1]}")
         for name in self.project.models:
             if self.home.releases.current(name) is None:
@@ -202,8 +202,8 @@ class Replay:
             self.project.refresh([again], now=now)
         self._world.land(day, self._faults.get(day, {}))
         set_replay_time(self.home, until)
-        if not self.project.refresh([day], now=until):
-            self._say(f"{day}: a batch was refused as a whole; nothing of it went on")
+        for fault in self.project.refresh([day], now=until):
+            self._say(fault)
         self._check()
         if any(unmeasured_windows(name, f.declaration, self.home, until) for name, f in self.project.models.items()):
             self._settle()
@@ -229,7 +229,7 @@ class Replay:
         """
         now = self._now()
         self._until(lambda: not self._unmeasured(now), "the windows that are over to be measured")
-        self._until(lambda: self._weighed(), "the findings to be weighed")
+        self._until(self._weighed, "the findings to be weighed")
         if not self._releasing():
             return
         stop = Event()
@@ -314,8 +314,6 @@ class Replay:
         assert time is not None, "begin() sets the clock"
         return time
 
-    def _require(self, success: bool, what: str) -> None:
-        if not success:
-            raise StackError(
-                f"Bringing in {what} failed; nothing can be replayed on it. Look at the newest run in Dagster."
-            )
+    def _require(self, faults: list[str], what: str) -> None:
+        if faults:
+            raise StackError(f"Bringing in {what} failed, and nothing can be replayed without: {'; '.join(faults)}")

@@ -1,4 +1,4 @@
-"""`FeatureTable`: one feature view, computed once, read by training from its table and by the endpoint from the online store."""
+"""`FeatureTable`: a feature view, computed once, read by training from its table and by the endpoint online."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -104,14 +104,14 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
 
 def compute_partitions(declared: FeatureTableDeclaration, stores: Home, keys: Sequence[Key]) -> Mapping[Key, pa.Table]:
     """Compute the rows of a view for the partitions `keys` from the stored tables it reads."""
-    spans = {key: span_of(key) for key in keys if key}
+    spans: dict[Key, Span] = {key: span_of(key) for key in keys if key}
     tables = {
         alias: _read(f"validated/{table}", declared, stores, list(spans.values()))
         for alias, table in declared.tables.items()
     }
     if not spans:
         return {None: compute(declared, tables)}
-    return {**compute_many(declared, tables, spans)}
+    return {**compute_many(declared, tables, {**spans})}
 
 
 def _read(table: str, declared: ViewDefinition, stores: Home, spans: Sequence[Span]) -> PartitionedTable:

@@ -14,7 +14,7 @@ from mlops_assets.records import Column, Metric, TableVersion
 def clean(values: Mapping[str, Any]) -> dict[str, Any]:
     """Make `values` safe as Dagster metadata: NumPy scalars become Python's, NaN becomes text, times become ISO.
 
-    Dagster refuses NumPy scalars when it stores the event, long after the asset has run, and writes NaN as invalid JSON.
+    Dagster refuses NumPy scalars when it stores the event, long after the asset has run, and writes NaN as bad JSON.
     """
     return {key: _plain(value) for key, value in values.items() if value is not None}
 

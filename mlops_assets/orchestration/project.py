@@ -15,6 +15,7 @@ from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import DEFAULT_HOME
 
 REFRESH_JOB = "refresh"
+DATA_STAGES = ("raw", "validated", "quarantine", "features")
 
 
 def project_definitions(path: str | Path) -> dg.Definitions:
@@ -74,6 +75,6 @@ def daily_assets(defs: dg.Definitions) -> dg.AssetSelection:
         *[
             spec.key
             for spec in defs.resolve_all_asset_specs()
-            if spec.key.path[0] in {"raw", "validated", "quarantine", "features"} and spec.partitions_def is not None
+            if spec.key.path[0] in DATA_STAGES and spec.partitions_def is not None
         ]
     )

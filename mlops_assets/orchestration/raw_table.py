@@ -151,8 +151,8 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
 def refusal(declared: TableDeclaration, reasons: Mapping[Key, str]) -> dg.Failure:
     """Give the failure of a run some of whose batches may not go on."""
     return dg.Failure(
-        f"{len(reasons)} batches of {declared.table} are not what is promised of them, so nothing of them went on; what "
-        f"was there before stays. Mend the source and materialize raw/{declared.table} again. "
+        f"{len(reasons)} batches of {declared.table} are not what is promised of them, so nothing of them went on; "
+        f"what was there before stays. Mend the source and materialize raw/{declared.table} again. "
         + examples(f"{key}: {reason}" if key else reason for key, reason in reasons.items()),
         allow_retries=False,
     )

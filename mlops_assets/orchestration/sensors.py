@@ -1,7 +1,7 @@
 """What starts runs by itself: one definition each, over all models.
 
-`watch` asks for the windows that are over, `retrain` answers what they showed, `refresh` asks for the days that arrived.
-They read records and ledgers, never the wall clock: a replay moves them with its own time.
+`watch` asks for the windows that are over, `retrain` answers what they showed. They read records and ledgers and ask
+`resources.now` for the time, so a replay moves them with its own.
 """
 
 import os
@@ -29,6 +29,7 @@ TRIGGER_TAG = "mlops/trigger"
 REASON_TAG = "mlops/reason"
 ANSWERS_TAG = "mlops/answers"
 WEIGHED = ("weighed",)
+WINDOWS_SEEN = 60  # more than a year of weeks: a decision counts the rows since the champion's cut-off
 SENSOR = "sensor:retrain"
 
 T = TypeVar("T")
@@ -231,8 +232,8 @@ def _since(first: datetime, last: datetime, length: timedelta) -> dg.TimeWindow:
     return dg.TimeWindow(first - length, last + length)
 
 
-def _newest(stores: Home, name: str, stage: str, kind: type[T], *, count: int = 12) -> list[T]:
-    keys = sorted(stores.records.partitions((name, stage)))[-count:]
+def _newest(stores: Home, name: str, stage: str, kind: type[T]) -> list[T]:
+    keys = stores.records.partitions((name, stage))[-WINDOWS_SEEN:]
     return [stores.records.get((name, stage), key, kind) for key in keys]
 
 

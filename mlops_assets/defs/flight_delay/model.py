@@ -5,13 +5,14 @@ import numpy.typing as npt
 
 PARAMS = {
     "num_iterations": 150,
-    "num_leaves": 31,
-    "learning_rate": 0.06,
+    "num_leaves": 63,
+    "learning_rate": 0.08,
+    "max_bin": 63,
     "min_data_in_leaf": 100,
-    "feature_fraction": 0.7,
+    "feature_fraction": 0.8,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
-    "lambda_l2": 10.0,
+    "lambda_l2": 1.0,
 }
 
 Column = npt.NDArray[np.float64]

@@ -23,6 +23,7 @@ from mlops_assets.features.leakage import find_leaks
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.partitions import DAY
 from mlops_assets.records import FeatureVectorSpec, FeatureView, Field, ModelVersion, TableVersion, TrainingSet, Window
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
@@ -58,8 +59,9 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     views = _views(declared.views, stores)
     plan = FeaturePlan(module, views)
     labelled = decisions(folder, module, stores, cut_off=cut_off)
-    first = labelled[DECISION_TIME][0].as_py()
-    cut = declared.training.window.cut(cut_off, first=first)
+    first, newest = (labelled[DECISION_TIME][place].as_py() for place in (0, -1))
+    # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
+    cut = declared.training.window.cut(min(cut_off, newest + DAY), first=first)
     times = _times(labelled)
     in_train, in_holdout = cut.train.holds(times), cut.holdout.holds(times)
     part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))

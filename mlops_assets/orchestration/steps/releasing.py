@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.deployment import TARGETS
+from mlops_assets.deployment import TARGETS, Target
 from mlops_assets.errors import DeploymentError, MlopsError
 from mlops_assets.evaluation import judge
 from mlops_assets.features.columns import as_arrays
@@ -206,7 +206,7 @@ def _vectors(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArray[
     return bundle.vectorizer.vector(as_arrays(rows, plan.inputs))
 
 
-def _target(folder: ModelFolder, stores: Home) -> Any:
+def _target(folder: ModelFolder, stores: Home) -> Target[Release]:
     policy = folder.declaration.rollout
     if stores.endpoint_url is None:
         raise DeploymentError(

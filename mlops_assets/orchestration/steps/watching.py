@@ -1,4 +1,4 @@
-"""What became of the predictions: sealed from the log, held against the training profile, and against what came true."""
+"""What became of the predictions: sealed from the log, held against the training profile and what came true."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.evaluation import BusinessValue
 from mlops_assets.features.columns import ARROW, UTC_MICROSECONDS
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.features.parity import ParityReport, compare_served
@@ -76,8 +77,7 @@ def seal_predictions(folder: ModelFolder, stores: Home, span: Span) -> tuple[Tab
     current = bundle.profile.count(matrix_columns(bundle.vectorizer.names, majority.vectors, majority.scores))
     usual = _usual_rows(stores, folder.name, majority.bundle_sha256, span) * majority.rows.num_rows / rows.num_rows
     report = inspect(folder.declaration.monitor.payload, bundle.profile, current, expected_rows=max(usual, 1.0))
-    volume = [fault for fault in report.faults if "were expected" in fault]
-    return version, volume, [fault for fault in report.faults if fault not in volume]
+    return version, list(report.volume_faults), list(report.column_faults)
 
 
 def sealed_predictions(
@@ -110,7 +110,7 @@ def measure_drift(folder: ModelFolder, stores: Home, sealed: TableVersion, span:
 
 
 def measure_performance(folder: ModelFolder, stores: Home, sealed: TableVersion, span: Span) -> PerformanceReport:
-    """Hold the window's scores against the labels known now, and against what the evaluation of their bundle promised."""
+    """Hold the window's scores against the labels known now, and against what their bundle's evaluation promised."""
     rows = sealed_predictions(stores, folder.name, version=sealed.version, partitions=[_key(span)])
     most = _majority(rows)
     scores = most.scores if most else np.empty(0)
@@ -127,15 +127,16 @@ def measure_performance(folder: ModelFolder, stores: Home, sealed: TableVersion,
         start=span.start,
         end=span.end,
         clusters=days,
+        capacity_share=(folder.declaration.value or BusinessValue()).capacity_share,
     )
 
 
 def promised(folder: ModelFolder, stores: Home, bundle_sha256: str) -> Metric | None:
-    """Give the metric the gate judged this bundle by, as measured on its hold-out."""
+    """Give the metric a window is held against, as measured on the hold-out of this bundle."""
     report = stores.records.find(("evaluations", folder.name), bundle_sha256, EvaluationReport)
     if report is None:
         return None
-    wanted = folder.declaration.gate.primary_metric
+    wanted = folder.declaration.monitor.performance.watched(folder.declaration.task)
     return next((metric for metric in report.challenger_metrics if metric.name == wanted), None)
 
 
