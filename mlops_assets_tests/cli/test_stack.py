@@ -136,6 +136,18 @@ def test_a_server_that_never_answers_is_named_after_the_time_limit(tmp_path, mon
     assert none_alive(groups_of(tmp_path))
 
 
+def test_what_is_written_of_a_stack_tells_whether_it_runs_still(tmp_path):
+    """By the supervisor's pid and start time, whoever started that and in whatever group it is."""
+    with supervised_elsewhere(tmp_path) as supervisor:
+        state = read_state(tmp_path)
+        assert state is not None
+        before = state.runs
+        supervisor.kill()
+        supervisor.wait()
+
+    assert (before, state.runs) == (True, False)
+
+
 def test_kill_9_of_the_supervisor_leaves_nothing_behind(tmp_path):
     """The guard ends the servers and the processes they had started in turn."""
     with supervised_elsewhere(tmp_path) as supervisor:
