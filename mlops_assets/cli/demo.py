@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import monotonic
@@ -12,10 +14,11 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from mlops_assets.cli.closing import close, show
+from mlops_assets.cli.closing import Closing, close, show
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.replay import Fault, Replay
 from mlops_assets.cli.running import start, use
+from mlops_assets.cli.stack import Stack
 from mlops_assets.errors import StackError
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
 from mlops_assets.orchestration.schedules import REFRESH_WAIT
@@ -42,15 +45,44 @@ def run_demo(
     if fresh:
         _forget(project)
     end = LIVE_FROM + timedelta(weeks=weeks)
+    with play(project, LIVE_FROM, end, ports=ports, faults=planned_faults(), console=console) as (closing, stack):
+        show(closing, console)
+        if json_file:
+            closing.write(json_file)
+        where = stack.addresses
+        console.print(
+            f"\nLineage, runs, checks: {where.dagster}   trainings: {where.mlflow}   endpoint: {where.endpoint}/models"
+        )
+        if stay:
+            console.print("Everything stays up until Ctrl-C.")
+            stack.wait()
+            return
+    if not closing.as_it_should_be:
+        sys.exit(1)
+
+
+@contextmanager
+def play(
+    project: Project,
+    first: date,
+    end: date,
+    *,
+    ports: Mapping[str, int | None],
+    faults: Mapping[str, Mapping[str, Fault]],
+    console: Console,
+) -> Iterator[tuple[Closing, Stack]]:
+    """Start the stack, play the days from `first` to before `end` to it, and give what happened; then stop the stack."""
     if replay_time(project.home) is None:
         # Before the servers start, or their sensors would look at the wall clock first.
-        set_replay_time(project.home, datetime.combine(LIVE_FROM, time(), UTC) + REFRESH_WAIT)
+        set_replay_time(project.home, datetime.combine(first, time(), UTC) + REFRESH_WAIT)
     # Time is pressed together, so the daemon looks more often than it would live.
     os.environ.setdefault("MLOPS_SENSOR_INTERVAL_S", "1")
     os.environ.setdefault("MLOPS_REFRESH_CRON", "* * * * *")
     began = monotonic()
     console.print("starting Dagster, MLflow and the endpoint")
-    with start(project, **ports) as stack:
+    with start(
+        project, dagster=ports.get("dagster"), mlflow=ports.get("mlflow"), endpoint=ports.get("endpoint")
+    ) as stack:
         use(project, stack.addresses)
         console.print(f"watch it happen: Dagster {stack.addresses.dagster}, MLflow {stack.addresses.mlflow}")
         columns = (
@@ -61,32 +93,20 @@ def run_demo(
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=console) as progress:
-            days = progress.add_task(f"days from {LIVE_FROM}", total=weeks * 7)
+            days = progress.add_task(f"from {first}", total=(end - first).days)
             replay = Replay(
                 project,
                 url=stack.addresses.endpoint,
-                start=LIVE_FROM,
+                start=first,
                 end=end,
-                faults=planned_faults(),
+                faults=faults,
                 check=stack.check,
-                day_done=lambda day: progress.update(days, completed=(day - LIVE_FROM).days, description=f"{day}"),
+                day_done=lambda day: progress.update(days, completed=(day - first).days, description=f"{day}"),
                 say=progress.console.print,
             )
             replay.run()
-        closing = close(project, replay.traffic, flagship=FLAGSHIP)
-        show(closing, console)
-        if json_file:
-            closing.write(json_file)
-        console.print(
-            f"\nPlayed in {monotonic() - began:.0f} s. Lineage, runs and checks: {stack.addresses.dagster}   "
-            f"trainings: {stack.addresses.mlflow}   endpoint: {stack.addresses.endpoint}/models"
-        )
-        if stay:
-            console.print("Everything stays up until Ctrl-C.")
-            stack.wait()
-            return
-    if not closing.as_it_should_be:
-        sys.exit(1)
+        console.print(f"played in {monotonic() - began:.0f} s")
+        yield close(project, replay.traffic, flagship=FLAGSHIP), stack
 
 
 def planned_faults() -> dict[str, dict[str, Fault]]:

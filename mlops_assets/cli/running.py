@@ -4,7 +4,6 @@ import os
 
 import click
 
-from mlops_assets.cli import processes
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.servers import Addresses
 from mlops_assets.cli.stack import Ports, Stack, read_state
@@ -41,7 +40,7 @@ def running_stack(project: Project) -> Addresses:
         StackError: None runs.
     """
     state = read_state(project.home.root)
-    if state is None or state.boot != processes.boot_id() or not processes.is_alive(state.supervisor):
+    if state is None or not state.runs:
         raise StackError(f"No stack runs on {project.home.root}. Start one with `mlops up`, in another terminal.")
     use(project, state.addresses)
     return state.addresses

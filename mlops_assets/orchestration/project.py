@@ -1,12 +1,14 @@
 """A project's folder of declarations, as one Dagster code location."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import dagster as dg
 
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.schedules import refresh_schedule
@@ -14,7 +16,7 @@ from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, watc
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import DEFAULT_HOME
 
-REFRESH_JOB = "refresh"
+REFRESH_JOB, RELEASE_JOB = "refresh", "release"
 DATA_STAGES = ("raw", "validated", "quarantine", "features")
 
 
@@ -38,12 +40,24 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         for name, (_, table) in declared_tables(declared).items()
         if table.partitions
     }
-    watching = dg.Definitions(sensors=[retrain_sensor(models), watch_sensor(models)] if models else [])
-    if not days:
-        return dg.Definitions.merge(declared, watching)
-    daily = dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: "refresh"})
-    refreshing = dg.Definitions(jobs=[daily], schedules=[refresh_schedule(days, job_name=REFRESH_JOB)])
-    return dg.Definitions.merge(declared, watching, refreshing)
+    jobs, sensors, schedules = [], [], []
+    if models:
+        release = dg.define_asset_job(RELEASE_JOB, selection=_chain(models, RELEASE_CHAIN))
+        # A job has one partitions definition, so models watched in other windows get a job of their own.
+        windows = sorted({folder.declaration.monitor.windows for folder in models.values()}, key=str)
+        watched = {w: {n: f for n, f in models.items() if f.declaration.monitor.windows == w} for w in windows}
+        names = {w: f"watch_{w.every}s" + (f"_{n}" if n else "") for n, w in enumerate(windows)}
+        watch = {w: dg.define_asset_job(names[w], selection=_chain(watched[w], WATCH_CHAIN)) for w in windows}
+        jobs += [release, *watch.values()]
+        sensors += [retrain_sensor(models, job_name=RELEASE_JOB), watch_sensor(models, jobs=watch)]
+    if days:
+        jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: "refresh"})]
+        schedules += [refresh_schedule(days, job_name=REFRESH_JOB)]
+    return dg.Definitions.merge(declared, dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules))
+
+
+def _chain(models: Iterable[str], stages: Iterable[str]) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*[[name, stage] for name in models for stage in stages])
 
 
 def declared_models(defs: dg.Definitions) -> dict[str, ModelFolder]:

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, REQUESTER_TAG, WATCH_CHAIN
-from mlops_assets.orchestration.partitions import due, span_of
+from mlops_assets.orchestration.partitions import Windows, due, span_of
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
 from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, RetrainingDecision
 from mlops_assets.retraining import BusinessEvent, decide
@@ -55,12 +56,12 @@ def tick_interval_s() -> int:
     return int(os.environ.get("MLOPS_SENSOR_INTERVAL_S", "30"))
 
 
-def retrain_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
+def retrain_sensor(models: Mapping[str, ModelFolder], *, job_name: str) -> dg.SensorDefinition:
     """Build the sensor that decides for every model whether to retrain, and records why or why not."""
 
     @dg.sensor(
         name="retrain",
-        target=dg.AssetSelection.assets(*[[name, stage] for name in models for stage in RELEASE_CHAIN]),
+        job_name=job_name,
         minimum_interval_seconds=tick_interval_s(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Weighs performance, drift and cadence of every model against its retraining policy.",
@@ -178,12 +179,17 @@ def release_request(decision: RetrainingDecision, *, by: str, run_key: str | Non
     )
 
 
-def watch_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
-    """Build the sensor that has every window measured once its labels have had time to arrive."""
+def watch_sensor(
+    models: Mapping[str, ModelFolder], *, jobs: Mapping[Windows, UnresolvedAssetJobDefinition]
+) -> dg.SensorDefinition:
+    """Build the sensor that has every window measured once its labels have had time to arrive.
+
+    `jobs` holds the job that measures models watched in these windows.
+    """
 
     @dg.sensor(
         name="watch",
-        target=dg.AssetSelection.assets(*[[name, stage] for name in models for stage in WATCH_CHAIN]),
+        jobs=list(jobs.values()),
         minimum_interval_seconds=tick_interval_s(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks for predictions, drift and performance of every window that is over.",
@@ -191,19 +197,20 @@ def watch_sensor(models: Mapping[str, ModelFolder]) -> dg.SensorDefinition:
     def watch(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
         stores = home.open()
         time = now(stores)
-        wanted: dict[tuple[str, str], list[str]] = defaultdict(list)
+        wanted: dict[tuple[str, str], list[str]] = defaultdict(list)  # job and window -> models
         for name, folder in models.items():
             declared = folder.declaration
             for window in unmeasured_windows(name, declared, stores, time):
-                wanted[(declared.monitor.windows.model_dump_json(), window)].append(name)
+                wanted[(jobs[declared.monitor.windows].name, window)].append(name)
         requests = [
             dg.RunRequest(
                 run_key=f"watch:{window}:{','.join(names)}",
+                job_name=job,
                 partition_key=window,
                 asset_selection=[dg.AssetKey([name, stage]) for name in names for stage in WATCH_CHAIN],
                 tags={PURPOSE_TAG: "watch", AS_OF_TAG: time.isoformat()},
             )
-            for (_, window), names in sorted(wanted.items())
+            for (job, window), names in sorted(wanted.items())
         ]
         return dg.SensorResult(
             run_requests=requests,
