@@ -126,6 +126,7 @@ def replay(home: str | None, start: datetime, end: datetime) -> None:
 @click.argument("last", required=False)
 def refresh(home: str | None, first: str | None, last: str | None) -> None:
     """Bring data in: the days FIRST to LAST, or every day that has arrived and is not in yet."""
+    from mlops_assets.orchestration.project import daily_tables
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.schedules import missing_days
 
@@ -133,20 +134,20 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
     time = now(project.home)
     if faults := project.refresh_whole_tables(now=time):
         raise click.ClickException("; ".join(faults))
-    tables = {name: t.partitions.definition() for name, (_, t) in project.tables.items() if t.partitions}
     if first:
         begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
-        days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
-        _bring_in(project, days, time)
+        _bring_in(project, [[(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]], time)
         return
-    while tables and (days := missing_days(tables, project.home, time)):
-        _bring_in(project, days, time)
+    _bring_in(project, missing_days(daily_tables(project.definitions), project.home, time), time)
     click.echo(f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
 
 
-def _bring_in(project: "Project", days: list[str], time: datetime) -> None:
-    click.echo(f"bringing in {days[0]} to {days[-1]}")
-    if faults := project.refresh(days, now=time):
+def _bring_in(project: "Project", runs: list[list[str]], time: datetime) -> None:
+    faults = []
+    for days in runs:
+        click.echo(f"bringing in {days[0]} to {days[-1]}" if len(days) > 1 else f"bringing in {days[0]}")
+        faults += project.refresh(days, now=time)
+    if faults:
         raise click.ClickException("; ".join(faults))
 
 

@@ -89,9 +89,15 @@ class Project:
         return instance
 
     def refresh(self, days: Sequence[str], *, now: datetime) -> list[str]:
-        """Bring days in, in this process and as one run; give what went wrong, nothing if nothing did."""
+        """Bring an unbroken run of days in, in this process; give what went wrong, nothing if nothing did.
+
+        They go as one run, and each on its own if that fails: what is wrong with one day keeps no other out.
+        """
         which = {PARTITION: days[0]} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
-        return self._run(self.definitions.resolve_job_def(REFRESH_JOB), which, now=now)
+        faults = self._run(self.definitions.resolve_job_def(REFRESH_JOB), which, now=now)
+        if faults and len(days) > 1:
+            return [fault for day in days for fault in self.refresh([day], now=now)]
+        return faults
 
     def refresh_whole_tables(self, *, now: datetime) -> list[str]:
         """Bring in the tables and views that have no partitions; give what went wrong."""

@@ -24,13 +24,15 @@ from mlops_assets.errors import StackError
 from mlops_assets.features import FeatureModule
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, span_of
+from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
-from mlops_assets.orchestration.schedules import REFRESH_WAIT
+from mlops_assets.orchestration.schedules import REFRESH_WAIT, missing_days
 from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG, UNFINISHED, is_weighed, unmeasured_windows
 from mlops_assets.records import RetrainingDecision
 
 PATIENCE_S = 600.0  # for one thing to happen; a busy machine with two cores takes its time
 LOOK_S = 0.2
+HISTORY_AT_MOST = 366  # days brought in as one run: it reads and commits once
 RECENT = 200  # decisions a client asks again while a release is under way, as clients with retries do
 
 Fault = Callable[[pa.Table], pa.Table]
@@ -167,15 +169,18 @@ class Replay:
         """Bring in the history and have every model released once."""
         if replay_time(self.home) is None:
             set_replay_time(self.home, self._start + REFRESH_WAIT)
-        first = min(t.partitions.start for _, t in self.project.tables.values() if t.partitions)
-        until = self._now() - REFRESH_WAIT
-        history = [(first + n * DAY).isoformat() for n in range((until.date() - first).days)]
-        have = self._refreshed()
-        missing = [day for day in history if day not in have]
-        if missing:
-            self._say(f"bringing in {len(missing)} days of history, {missing[0]} to {missing[-1]}")
+        history = [
+            days
+            for days in missing_days(
+                daily_tables(self.project.definitions), self.home, self._now(), at_most=HISTORY_AT_MOST
+            )
+            if days[0] not in self._faults  # refused, and its corrected batch is still to land
+        ]
+        if history:
             self._require(self.project.refresh_whole_tables(now=self._now()), "the tables that are read whole")
-            self._require(self.project.refresh(missing, now=self._now()), f"{missing[0]} to {missing[-1]}")
+        for days in history:
+            self._say(f"bringing in {len(days)} days of history, {days[0]} to {days[-1]}")
+            self._require(self.project.refresh(days, now=self._now()), f"{days[0]} to {days[-1]}")
         for name in self.project.models:
             if self.home.releases.current(name) is None:
                 self._ask_for_first_model(name)
@@ -301,12 +306,6 @@ class Replay:
                 answers=f"first:{name}:{now.isoformat()}",
                 decided_at=now,
             )
-        )
-
-    def _refreshed(self) -> set[str]:
-        tables = [f"raw/{name}" for name, (_, table) in self.project.tables.items() if table.partitions]
-        return set.intersection(
-            *(set(self.home.tables.partitions(t)) if self.home.tables.exists(t) else set() for t in tables)
         )
 
     def _now(self) -> datetime:

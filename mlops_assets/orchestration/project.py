@@ -92,3 +92,16 @@ def daily_assets(defs: dg.Definitions) -> dg.AssetSelection:
             if spec.key.path[0] in DATA_STAGES and spec.partitions_def is not None
         ]
     )
+
+
+def daily_tables(defs: dg.Definitions) -> dict[str, dg.TimeWindowPartitionsDefinition]:
+    """Give the partitions of every table that a day's data must have reached to be in, by the table's name.
+
+    Quarantines are none of them: nothing but bad rows ever reaches those.
+    """
+    return {
+        spec.key.to_user_string(): spec.partitions_def
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] in {"raw", "validated", "features"}
+        and isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition)
+    }

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 import dagster as dg
 
@@ -12,16 +11,12 @@ from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
 from mlops_assets.stores.home import Home
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-REFRESH_WAIT = timedelta(
-    hours=1
-)  # a day's batch is complete this long after the day; views count on it (available_after)
-REFRESH_AT_MOST = 31  # days per run; a longer backlog is caught up over several ticks
+REFRESH_WAIT = timedelta(hours=1)  # after the day its batch is complete; views count on it (available_after)
+REFRESH_AT_MOST = 31  # days per run
 
 
-def refresh_schedule(
-    tables: Mapping[str, dg.TimeWindowPartitionsDefinition], *, job_name: str
-) -> dg.ScheduleDefinition:
-    """Build the schedule over all partitioned raw tables; `MLOPS_REFRESH_CRON` moves it (default: every hour)."""
+def refresh_schedule(daily: Mapping[str, dg.TimeWindowPartitionsDefinition], *, job_name: str) -> dg.ScheduleDefinition:
+    """Build the schedule over all daily tables; `MLOPS_REFRESH_CRON` moves it (default: every hour)."""
 
     @dg.schedule(
         name="refresh",
@@ -31,28 +26,51 @@ def refresh_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Brings in the days that have arrived.",
     )
-    def refresh(context: dg.ScheduleEvaluationContext, home: HomeResource) -> dg.RunRequest | dg.SkipReason:
+    def refresh(context: dg.ScheduleEvaluationContext, home: HomeResource) -> list[dg.RunRequest] | dg.SkipReason:
         stores = home.open()
         time = now(stores)
-        days = missing_days(tables, stores, time)
-        if not days:
+        missing = missing_days(daily, stores, time)
+        if not missing:
             return dg.SkipReason(f"every day that arrived by {time:%Y-%m-%d %H:%M} is in")
-        return refresh_request(days, time)
+        return [refresh_request(days, time) for days in missing]
 
     return refresh
 
 
-def missing_days(tables: Mapping[str, dg.TimeWindowPartitionsDefinition], stores: Home, time: datetime) -> list[str]:
-    """Name the oldest unbroken run of days that are over and that some table has not got, at most 31."""
+def missing_days(
+    daily: Mapping[str, dg.TimeWindowPartitionsDefinition],
+    stores: Home,
+    time: datetime,
+    *,
+    at_most: int = REFRESH_AT_MOST,
+) -> list[list[str]]:
+    """Name the days that are over and that some table has not got, in the runs to bring them in with, oldest first.
+
+    A run is an unbroken stretch of `at_most` days. A day that was taken in and not let through goes alone: what is
+    wrong with it would stop the others of its run as well.
+    """
+    there = {table: set(stores.tables.partitions(table)) for table in daily}
     missing: set[str] = set()
-    for table, partitions in tables.items():
+    for table, partitions in daily.items():
         keys = due(partitions.get_partition_keys(current_time=time + DAY), length=DAY, wait=REFRESH_WAIT, now=time)
-        missing.update(set(keys) - set(stores.tables.partitions(f"raw/{table}")))
-    days = sorted(missing)[:REFRESH_AT_MOST]
-    for n, (day, following) in enumerate(pairwise(days)):
-        if datetime.fromisoformat(following) - datetime.fromisoformat(day) > DAY:
-            return days[: n + 1]
-    return days
+        missing.update(set(keys) - there[table])
+    stopped = {
+        day
+        for table in daily
+        if table.startswith("validated/")
+        for day in missing & there[table.replace("validated/", "raw/")] - there[table]
+    }
+    together: list[list[str]] = []
+    for day in sorted(missing - stopped):
+        if together and len(together[-1]) < at_most and _follows(day, together[-1][-1]):
+            together[-1].append(day)
+        else:
+            together.append([day])
+    return sorted([*together, *([day] for day in stopped)])
+
+
+def _follows(day: str, other: str) -> bool:
+    return datetime.fromisoformat(day) - datetime.fromisoformat(other) == DAY
 
 
 def refresh_request(days: Sequence[str], time: datetime) -> dg.RunRequest:
