@@ -50,7 +50,8 @@ def new(path: Path, data: Path, key: str, time: str, label: str, model: str | No
     made = make_project(path, data=data, key=key, time=time, label=label, model=model)
     click.echo(f"{made.folder}: a project with the model {made.model!r}. Next:\n\n  cd {made.folder}\n  mlops up\n")
     click.echo(
-        f"and in a second terminal, once the servers answer:\n\n  mlops refresh\n  mlops train {made.model} --reason 'first model'\n"
+        "and in a second terminal, once the servers answer:\n\n  mlops refresh\n"
+        f"  mlops train {made.model} --reason 'first model'\n"
     )
 
 
@@ -236,7 +237,8 @@ def audit(home: str | None, model: str | None, verify: bool) -> None:
 
 def _addresses(stack: Any) -> str:
     where = stack.addresses
-    return f"\n  Dagster   {where.dagster}\n  MLflow    {where.mlflow}\n  endpoint  {where.endpoint}\n\nCtrl-C stops all of them."
+    lines = (f"  Dagster   {where.dagster}", f"  MLflow    {where.mlflow}", f"  endpoint  {where.endpoint}")
+    return "\n".join(["", *lines, "", "Ctrl-C stops all of them."])
 
 
 COMMANDS = (new, up, demo, replay, refresh, train, event, approve, rollback, status, audit)

@@ -20,8 +20,8 @@ from mlops_assets.cli.replay import Fault, Replay
 from mlops_assets.cli.running import start, use
 from mlops_assets.cli.stack import Stack
 from mlops_assets.errors import StackError
+from mlops_assets.orchestration.partitions import REFRESH_WAIT
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
-from mlops_assets.orchestration.schedules import REFRESH_WAIT
 
 LIVE_FROM = date(2013, 4, 1)
 FLAGSHIP = "flight_delay"
@@ -71,7 +71,7 @@ def play(
     faults: Mapping[str, Mapping[str, Fault]],
     console: Console,
 ) -> Iterator[tuple[Closing, Stack]]:
-    """Start the stack, play the days from `first` to before `end` to it, and give what happened; then stop the stack."""
+    """Start the stack, play the days from `first` to before `end` to it, and give what happened; then stop it."""
     if replay_time(project.home) is None:
         # Before the servers start, or their sensors would look at the wall clock first.
         set_replay_time(project.home, datetime.combine(first, time(), UTC) + REFRESH_WAIT)

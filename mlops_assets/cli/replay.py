@@ -23,10 +23,10 @@ from mlops_assets.cli.project import Project
 from mlops_assets.errors import StackError
 from mlops_assets.features import FeatureModule
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.partitions import DAY, span_of
+from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
 from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
-from mlops_assets.orchestration.schedules import REFRESH_WAIT, missing_days
+from mlops_assets.orchestration.schedules import missing_days
 from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG, UNFINISHED, is_weighed, unmeasured_windows
 from mlops_assets.records import RetrainingDecision
 

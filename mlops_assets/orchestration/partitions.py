@@ -10,6 +10,9 @@ from pydantic import BaseModel, Field
 from mlops_assets.sources.span import Span
 
 DAY = timedelta(days=1)
+REFRESH_WAIT = timedelta(
+    hours=1
+)  # a day's batch is complete this long after the day; views count on it (available_after)
 
 
 class DailyPartitions(BaseModel, frozen=True, extra="forbid"):
@@ -59,6 +62,15 @@ def days_of(span: Span) -> list[str]:
     """Name the day partitions that a span of whole days covers."""
     days = (span.end - span.start) // DAY
     return [(span.start + n * DAY).date().isoformat() for n in range(days)]
+
+
+def last_complete(now: datetime) -> str:
+    """Name the newest day whose batch is complete at `now`.
+
+    >>> last_complete(datetime(2013, 4, 2, 0, 59, tzinfo=UTC)), last_complete(datetime(2013, 4, 2, 1, tzinfo=UTC))
+    ('2013-03-31', '2013-04-01')
+    """
+    return ((now - REFRESH_WAIT).astimezone(UTC).date() - DAY).isoformat()
 
 
 def due(keys: Sequence[str], *, length: timedelta, wait: timedelta, now: datetime) -> list[str]:

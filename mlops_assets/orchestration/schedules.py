@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
-from mlops_assets.orchestration.partitions import DAY, due
+from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, due
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
 from mlops_assets.stores.home import Home
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-REFRESH_WAIT = timedelta(hours=1)  # after the day its batch is complete; views count on it (available_after)
 REFRESH_AT_MOST = 31  # days per run
 
 

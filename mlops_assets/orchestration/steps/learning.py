@@ -23,7 +23,7 @@ from mlops_assets.features.leakage import find_leaks
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.partitions import DAY
+from mlops_assets.orchestration.partitions import DAY, last_complete
 from mlops_assets.records import FeatureVectorSpec, FeatureView, Field, ModelVersion, TableVersion, TrainingSet, Window
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
@@ -114,9 +114,9 @@ def decisions(folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_o
     fields = [field.name for field in module.request]
     known_at = about.known_at or about.time
     wanted = list(dict.fromkeys([about.key, about.time, known_at, *fields, *folder.label_columns]))
-    rows = stores.tables.read(
-        table, columns=wanted, until=cut_off.date().isoformat() if stores.tables.partitions(table) else None
-    )
+    # Only days that were complete at the cut-off: whoever rebuilds this later has more, and must get the same rows.
+    until = last_complete(cut_off) if stores.tables.partitions(table) else None
+    rows = stores.tables.read(table, columns=wanted, until=until)
     limit = pa.scalar(cut_off, UTC_MICROSECONDS)
     rows = rows.filter(pc.less_equal(rows[known_at], limit))
     label = folder.label(label_columns_of(rows, folder))
