@@ -18,6 +18,7 @@ from mlops_assets.orchestration.partitions import DailyPartitions, span_of
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.ingesting import Key, write
 from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.records import TableVersion
@@ -31,6 +32,7 @@ class FeatureTableDeclaration(ViewDefinition, frozen=True, extra="forbid"):
     partitions: DailyPartitions | None = Field(default=None, description="As the tables it is computed from.")
 
 
+@dg.scaffold_with(FeatureTableScaffolder)
 class FeatureTable(dg.Component, dg.Resolvable):
     """A feature view as an asset: computed per partition, kept as a table, projected into the online store."""
 

@@ -1,182 +1,220 @@
-"""New folders: a model's three files, filled in from a data file where one is given."""
+"""New folders: a model's three files, filled in from a data file where one is given; tables and views to fill in."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import copyfile
+from textwrap import fill, indent
 from typing import Any
 
+import click
 import dagster as dg
-import pyarrow as pa
+import yaml
 from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field
 
-from mlops_assets.errors import DeclarationError, UnknownNameError
-from mlops_assets.sources import FileSource
+from mlops_assets.errors import DeclarationError, MlopsError
+from mlops_assets.orchestration.outline import ColumnOutline, Label, ModelOutline, require_name
+
+WIDTH = 120
 
 DEFS_YAML = """\
 type: mlops_assets.orchestration.RawTable
 attributes:
   table: {name}
-  description: {table_description}
-  source: {{kind: files, paths: ["{path}"]}}
+  description: What {name} learns from.
+  source: {{kind: files, paths: [{path}]{types}}}
   contract:
     columns:
 {columns}
 ---
 type: mlops_assets.orchestration.ModelPipeline
 attributes:
-  description: {description}
+  description: Predicts {label}.
   task: {task}
+  # `hours_before`: how long before its time a decision is taken; `known_at`: the column that says when its label came.
   decisions: {{table: {name}, key: {key}, time: {time}}}
-  training: {{holdout_days: {holdout_days}, minimum_rows: {minimum_rows}}}
-  monitor: {{windows: {{every: week, start: {start}}}}}
+  training: {{window: {{holdout_days: {holdout_days}, minimum_rows: {train_rows}}}}}
+  gate: {{{gate}}}
+  monitor: {{windows: {{every: week, start: {first_day}}}}}
 """
 
 FEATURES_PY = '''\
-"""What {name} looks at. Name a column, or write a function: its name is a feature, its arguments are its inputs."""
+"""What {name} looks at: columns by their names, and functions of them.
 
-{imports}REQUEST = {{
+A request holds what is known when the prediction is asked for: take out whatever becomes known later.
+"""
+
+from datetime import datetime
+
+from mlops_assets.features import Array, {of}
+
+REQUEST = {{
 {request}
 }}
 
 
-{example}FEATURES = ({features})
-'''
+def {function}({time}: Array) -> Array:
+    """{meaning}, in UTC."""
+    return {of}({time})
+
+
+FEATURES = ({features})
+{left_out}'''
 
 MODEL_PY = '''\
 """What {name} predicts, and how it learns."""
 
-PARAMS = {{"num_leaves": 31, "learning_rate": 0.1, "num_iterations": 100}}
+{imports}
+
+PARAMS = {{"num_iterations": 100, "num_leaves": 15, "learning_rate": 0.05, "min_data_in_leaf": 20}}
 
 
-def label({label}):
-    """Give the label of each row; NaN where there is none."""
-    return {label}
+def label({column}: Array) -> Array:
+    """{meaning}; NaN while it is not known."""
+    return {value}
 '''
 
+REQUEST_TYPES = {"string": "str", "timestamp": "datetime"}  # the other columns are sent as numbers
 
-@dataclass(frozen=True, kw_only=True)
-class ModelFiles:
-    """What is known of a new model when its folder is made."""
 
-    name: str
-    path: str
-    key: str
-    time: str
-    label: str
-    task: str
-    columns: Mapping[str, str]
-    start: date
-    holdout_days: int = 14
-    minimum_rows: int = 500
+def write_model(outline: ModelOutline, folder: Path) -> None:
+    """Write defs.yaml, features.py and model.py of a model into `folder`."""
+    texts = {"defs.yaml": defs_yaml(outline), "features.py": features_py(outline), "model.py": model_py(outline)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in texts.items():
+        (folder / file).write_text(text)
 
-    @classmethod
-    def blank(cls, name: str) -> "ModelFiles":
-        """Give a folder to be filled in: every name in it is an example to replace."""
-        columns = {"id": "string", "at": "timestamp", "amount": "float64", "country": "string", "label": "float64"}
-        return cls(
-            name=name,
-            path=f"{{here}}/{name}.csv",
-            key="id",
-            time="at",
-            label="label",
-            task="binary",
-            columns=columns,
-            start=date(2024, 1, 1),
-        )
 
-    @classmethod
-    def from_data(
-        cls, name: str, data: Path, *, key: str, time: str, label: str, task: str | None = None
-    ) -> "ModelFiles":
-        """Fill the folder in from a CSV or Parquet file.
+def write_model_of(data: Path, folder: Path, *, key: str, time: str, label: str) -> None:
+    """Write the files of a model of `data` into `folder`, whose name is the model's, beside a copy of the data."""
+    write_model(ModelOutline.of_file(folder.name, data, key=key, time=time, label=label), folder)
+    copyfile(data, folder / data.name)
 
-        Raises:
-            UnknownNameError: `key`, `time` or `label` is not a column of the file.
-            DeclarationError: The time column holds no times, or the file no rows.
-        """
-        rows = FileSource(paths=(str(data),)).read(None, variables={})
-        for role, column in {"key": key, "time": time, "label": label}.items():
-            if column not in rows.column_names:
-                raise UnknownNameError(f"{role} column of {data.name}", column, known=rows.column_names)
-        columns = {field.name: _declared(field.type) for field in rows.schema}
-        times = sorted(value for value in rows[time].to_pylist() if value is not None)
-        if columns[time] != "timestamp" or not times:
-            raise DeclarationError(
-                f"column {time!r} of {data.name} holds {columns[time]}, not times, so nothing could be ordered by when it "
-                "happened. Write it as ISO 8601 (2024-05-31T14:05:00Z) or name another column.",
-                column=time,
-            )
-        labels = set(rows[label].drop_null().unique().to_pylist()[:3])
-        days = max((times[-1] - times[0]).days, 1)
-        return cls(
-            name=name,
-            path=str(data),
-            key=key,
-            time=time,
-            label=label,
-            task=task or ("binary" if labels <= {0, 1} else "regression"),
-            columns=columns,
-            start=times[0].date(),
-            holdout_days=max(days // 5, 1),
-            minimum_rows=min(500, rows.num_rows // 2),
-        )
 
-    def write(self, folder: Path, *, source: str | None = None) -> Sequence[Path]:
-        """Write defs.yaml, features.py and model.py into `folder`; the data are read from `source`, if it is given."""
-        if source:
-            return replace(self, path=source).write(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = {"defs.yaml": self._defs(), "features.py": self._features(), "model.py": self._model()}
-        for name, text in texts.items():
-            (folder / name).write_text(text)
-        return [folder / name for name in texts]
+# --- texts ----------------------------------------------------------------------------------------
 
-    def _defs(self) -> str:
-        lines = []
-        for name, kind in self.columns.items():
-            rules = ", unique: true" if name == self.key else ", nullable: true" if name not in {self.time} else ""
-            lines.append(f"      {name}: {{type: {kind}{rules}}}")
-        return DEFS_YAML.format(
-            name=self.name,
-            table_description=f"What {self.name} learns from.",
-            path=self.path,
-            columns="\n".join(lines),
-            description=f"Predicts {self.label}.",
-            task=self.task,
-            key=self.key,
-            time=self.time,
-            holdout_days=self.holdout_days,
-            minimum_rows=self.minimum_rows,
-            start=self.start.isoformat(),
-        )
 
-    def _features(self) -> str:
-        inputs = {name: kind for name, kind in self.columns.items() if name not in {self.key, self.label}}
-        python = {"float64": "float", "int64": "float", "string": "str | None", "timestamp": "datetime", "bool": "bool"}
-        numbers = [name for name, kind in inputs.items() if kind in {"float64", "int64"}]
-        features = [f'"{name}"' for name, kind in inputs.items() if kind != "timestamp"]
-        hour = f'def hour({self.time}):\n    return {self.time}.astype("datetime64[h]").astype(int) % 24\n\n\n'
-        return FEATURES_PY.format(
-            name=self.name,
-            imports="from datetime import datetime\n\n",
-            request="\n".join(f'    "{name}": {python[kind]},' for name, kind in inputs.items()),
-            example=hour,
-            features=", ".join([*features, "hour"]) + ("," if not numbers and not features else ""),
-        )
+def defs_yaml(outline: ModelOutline) -> str:
+    """Give the text of defs.yaml: where the data come from, and what is promised."""
+    amounts, task = outline.amounts, outline.label.task
+    metric = {
+        "binary": f"primary_metric: auc, minimum_per_class: {amounts.held_of_class}",
+        "regression": f"primary_metric: rmse, non_inferiority_margin: {amounts.margin}",
+    }
+    types = "".join(f", types: {{{_name(name)}: {kind}}}" for name, kind in outline.types.items())
+    return DEFS_YAML.format(
+        name=_name(outline.name),
+        path=json.dumps(outline.path, ensure_ascii=False),
+        types=types,
+        columns="\n".join(f"      {_name(each.name)}: {{{_rule(each, outline)}}}" for each in outline.columns),
+        label=_name(outline.label.column),
+        task=task,
+        key=_name(outline.key),
+        time=_name(outline.time),
+        holdout_days=amounts.holdout_days,
+        train_rows=amounts.train_rows,
+        gate=f"{metric[task]}, minimum_rows: {amounts.held_rows}",
+        first_day=outline.first_day.isoformat(),
+    )
 
-    def _model(self) -> str:
-        return MODEL_PY.format(name=self.name, label=self.label)
+
+def features_py(outline: ModelOutline) -> str:
+    """Give the text of features.py: every column that can be a feature, and a function as an example."""
+    of, function, meaning = "hour_of_day", "hour", "Hour of the day"
+    if outline.whole_days:
+        of, function, meaning = "day_of_week", "weekday", "Day of the week, 0 for Monday"
+    while function in {each.name for each in outline.columns}:
+        function += "_"
+    features = {each.name for each in outline.features}
+    asked = [each for each in outline.columns if each.name in features or each.name == outline.time]
+    unfit = "; ".join(f"{each.name}, {each.unfit}" for each in outline.columns if each.unfit)
+    return FEATURES_PY.format(
+        name=outline.name,
+        of=of,
+        request="\n".join(f'    "{each.name}": {_asked(each)},' for each in asked),
+        function=function,
+        time=outline.time,
+        meaning=meaning,
+        features=_tuple([*(f'"{each.name}"' for each in outline.features), function]),
+        left_out=fill(f"Left out: {unfit}.", WIDTH, initial_indent="# ", subsequent_indent="# ") + "\n"
+        if unfit
+        else "",
+    )
+
+
+def model_py(outline: ModelOutline) -> str:
+    """Give the text of model.py: what is predicted, as a function of columns, and the trainer's parameters."""
+    label = outline.label
+    meaning, value = _label(label)
+    return MODEL_PY.format(
+        name=outline.name,
+        imports="import numpy as np\n\n" * value.startswith("np.") + "from mlops_assets.features import Array",
+        column=label.column,
+        meaning=meaning,
+        value=value,
+    )
+
+
+def _label(label: Label) -> tuple[str, str]:
+    column, positive = label.column, label.positive
+    if label.task == "regression":
+        return "The number predicted", column
+    if positive is None:
+        return "1 or 0", column
+    missing = f"np.equal({column}, None)" if isinstance(positive, str) else f"np.isnan({column})"
+    said = json.dumps(positive, ensure_ascii=False)
+    return "1 or 0", f"np.where({missing}, np.nan, {column} == {said})"
+
+
+def _asked(column: ColumnOutline) -> str:
+    kind = REQUEST_TYPES.get(column.type, "float")
+    kind = f"{kind} | None" if column.nullable else kind
+    return f'({kind}, "1 if so, 0 if not.")' if column.type == "bool" else kind
+
+
+def _rule(column: ColumnOutline, outline: ModelOutline) -> str:
+    unique = ", unique: true" if column.name == outline.key else ""
+    return f"type: {column.type}{unique}" + (", nullable: true" if column.nullable else "")
+
+
+def _name(text: str) -> str:
+    """Give a name as YAML that reads back as this name, and not as the truth value that `on` or `no` is."""
+    return text if yaml.safe_load(text) == text else json.dumps(text, ensure_ascii=False)
+
+
+def _tuple(members: Iterable[str]) -> str:
+    """Give the inside of a tuple, on lines of its own where one is too short."""
+    inside = ", ".join(members)
+    inside = inside if ", " in inside else f"{inside},"
+    if len(f"FEATURES = ({inside})") <= WIDTH:
+        return inside
+    lines = fill(f"{inside},".replace(",,", ","), WIDTH - 4, break_on_hyphens=False, break_long_words=False)
+    return f"\n{indent(lines, '    ')}\n"
+
+
+# --- what `dg scaffold defs` calls ----------------------------------------------------------------
+
+
+@contextmanager
+def refusals_in_words(folder: Path) -> Iterator[None]:
+    """Let `dg` say what is refused without a traceback, and leave no folder behind that holds nothing."""
+    try:
+        yield
+    except MlopsError as error:
+        with suppress(OSError):
+            folder.rmdir()  # `dg` has made it; one with files in it stays
+        raise click.ClickException(str(error)) from error
 
 
 class ModelParams(BaseModel):
-    """What `dg scaffold defs` may be told about the new model."""
+    """What `dg scaffold defs` may be told about the new model: all four, or none for a folder to fill in."""
 
-    data: str | None = Field(default=None, description="A CSV or Parquet file to fill the folder in from.")
-    key: str = "id"
-    time: str = "at"
-    label: str = "label"
+    data: str | None = Field(default=None, description="CSV, JSON lines or Parquet file; a copy stands in the folder.")
+    key: str | None = Field(default=None, description="Column that names a row.")
+    time: str | None = Field(default=None, description="Column that says when it happened.")
+    label: str | None = Field(default=None, description="Column to predict.")
 
 
 class ModelPipelineScaffolder(dg.Scaffolder[ModelParams]):
@@ -188,14 +226,21 @@ class ModelPipelineScaffolder(dg.Scaffolder[ModelParams]):
         return ModelParams
 
     def scaffold(self, request: dg.ScaffoldRequest[ModelParams]) -> None:
-        """Write the three files."""
-        name, params = request.target_path.name, request.params
-        files = (
-            ModelFiles.from_data(name, Path(params.data), key=params.key, time=params.time, label=params.label)
-            if params.data
-            else ModelFiles.blank(name)
-        )
-        files.write(request.target_path)
+        """Write the three files, and a copy of the data if they are told."""
+        with refusals_in_words(request.target_path):
+            self._write(request)
+
+    def _write(self, request: dg.ScaffoldRequest[ModelParams]) -> None:
+        folder, told = request.target_path, request.params
+        if request.append or request.scaffold_format != "yaml":
+            raise DeclarationError("A model is a folder of its own with a defs.yaml: leave --append and --format out.")
+        given = {name: value for name, value in told.model_dump().items() if value is not None}
+        if not given:
+            return write_model(ModelOutline.blank(folder.name), folder)
+        if told.data is None or told.key is None or told.time is None or told.label is None:
+            lacking = ", ".join(f"--{name}" for name in ModelParams.model_fields if name not in given)
+            raise DeclarationError(f"A model of a data file needs {lacking} as well. Without any, the folder is blank.")
+        return write_model_of(Path(told.data), folder, key=told.key, time=told.time, label=told.label)
 
 
 class RawTableScaffolder(dg.Scaffolder[BaseModel]):
@@ -203,7 +248,8 @@ class RawTableScaffolder(dg.Scaffolder[BaseModel]):
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write defs.yaml."""
-        name = request.target_path.name
+        with refusals_in_words(request.target_path):
+            name = require_name("table", request.target_path.name)
         scaffold_component(
             request,
             {
@@ -214,11 +260,23 @@ class RawTableScaffolder(dg.Scaffolder[BaseModel]):
         )
 
 
-def _declared(kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "timestamp"
-    if pa.types.is_boolean(kind):
-        return "bool"
-    if pa.types.is_integer(kind):
-        return "int64"
-    return "float64" if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else "string"
+class FeatureTableScaffolder(dg.Scaffolder[BaseModel]):
+    """Makes a folder with one feature view to fill in."""
+
+    def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
+        """Write defs.yaml."""
+        with refusals_in_words(request.target_path):
+            name = require_name("view", request.target_path.name)
+        scaffold_component(
+            request,
+            {
+                "name": name,
+                "description": "What is known of each customer.",
+                "keys": {"customer": "string"},
+                "features": {"customer_orders": "float64"},
+                "tables": {"orders": "orders"},
+                "event_time": "newest",
+                "ttl": "P365D",
+                "sql": "SELECT customer, count(*) AS customer_orders, max(at) AS newest FROM orders GROUP BY customer",
+            },
+        )
