@@ -135,11 +135,14 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
     time = now(project.home)
     if faults := project.refresh_whole_tables(now=time):
         raise click.ClickException("; ".join(faults))
+    daily = daily_tables(project.definitions)
+    if first and not daily:
+        raise click.ClickException("No table of this project comes in days; all are read whole. Leave the days out.")
     if first:
         begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
         _bring_in(project, [[(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]], time)
         return
-    _bring_in(project, missing_days(daily_tables(project.definitions), project.home, time), time)
+    _bring_in(project, missing_days(daily, project.home, time), time)
     click.echo(f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
 
 
@@ -207,8 +210,12 @@ def approve(home: str | None, model: str, digest: str, who: str | None, reason: 
 def rollback(home: str | None, model: str, reason: str, who: str | None) -> None:
     """Bring the version of MODEL before the current one live again, at once."""
     from mlops_assets.cli.people import bring_back
+    from mlops_assets.cli.running import running_stack
 
-    live = bring_back(_project(home), model, reason=reason, who=who)
+    project = _project(home)
+    if project.home.endpoint_url is None:
+        running_stack(project)
+    live = bring_back(project, model, reason=reason, who=who)
     click.echo(f"Version {live.version} of {model} answers again at {live.url}.")
 
 

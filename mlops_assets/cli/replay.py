@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlops_assets.cli.project import Project
-from mlops_assets.errors import StackError
+from mlops_assets.errors import DeclarationError, StackError
 from mlops_assets.features import FeatureModule
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
@@ -56,7 +56,17 @@ class World:
         self._landing = project.home.landing
 
     def history(self, table: str) -> pa.Table:
-        """Give all rows of a table."""
+        """Give all rows of a table.
+
+        Raises:
+            DeclarationError: The table has no partitions.
+        """
+        if table not in self._tables:
+            raise DeclarationError(
+                f"Table {table} is read whole, so it has no days that could be played one after the other. Declare its "
+                "`partitions` and `time_column` to play it.",
+                table=table,
+            )
         folder, declared = self._tables[table]
         return declared.source.read(None, variables={"here": str(folder), "landing": str(self._landing)})
 
