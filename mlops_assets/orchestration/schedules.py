@@ -48,7 +48,7 @@ def missing_days(
     A run is an unbroken stretch of `at_most` days. A day that was taken in and not let through goes alone: what is
     wrong with it would stop the others of its run as well.
     """
-    there = {table: set(stores.tables.partitions(table)) for table in daily}
+    there = {table: set(stores.tables.partitions(table)) if stores.tables.exists(table) else set() for table in daily}
     missing: set[str] = set()
     for table, partitions in daily.items():
         keys = due(partitions.get_partition_keys(current_time=time + DAY), length=DAY, wait=REFRESH_WAIT, now=time)

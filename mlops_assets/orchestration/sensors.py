@@ -137,9 +137,7 @@ def refusals(stores: Home, name: str) -> Sequence[datetime]:
     return [
         entry.at
         for entry in stores.state.audit_entries(model=name)
-        if entry.event == "evaluation.completed"
-        and not entry.data["passed"]
-        and (release is None or entry.at > release.at)
+        if entry.event == Event.GATE_REFUSED and (release is None or entry.at > release.at)
     ]
 
 
