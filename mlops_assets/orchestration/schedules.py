@@ -75,6 +75,6 @@ def _follows(day: str, other: str) -> bool:
 def refresh_request(days: Sequence[str], time: datetime) -> dg.RunRequest:
     """Ask for one run over a range of days."""
     return dg.RunRequest(
-        run_key=f"refresh:{days[0]}..{days[-1]}",
+        run_key=f"refresh:{days[0]}..{days[-1]}@{time:%Y-%m-%d}",  # what was refused is tried again the next day
         tags={RANGE_START: days[0], RANGE_END: days[-1], AS_OF_TAG: time.isoformat()},
     )
