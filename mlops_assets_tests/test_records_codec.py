@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,6 +20,8 @@ AT = datetime(2013, 4, 1, 12, 30, 0, 123456, tzinfo=UTC)
 def example(hint: Any, *, full: bool) -> Any:
     """Give a value of the type `hint`: optionals filled and collections of two, or all as bare as can be."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is records.Span:
+        return records.Span(AT, AT + timedelta(days=1))  # the one record whose fields must agree
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         return hint(**{field.name: example(hints[field.name], full=full) for field in dataclasses.fields(hint)})

@@ -163,7 +163,7 @@ def _expectations(
         Expectation(
             what="failed requests",
             met=not traffic.failures,
-            found=f"{len(traffic.failures)} of {traffic.requests:,}, {traffic.during_releases:,} during releases {lost}",
+            found=f"{len(traffic.failures)} of {traffic.requests:,}, {traffic.during_releases:,} in releases {lost}",
         ),
         Expectation(
             what="AUC of the loop over the first version left alone",

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from functools import reduce
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -15,23 +15,12 @@ from mlops_assets.features import sql as view_sql
 from mlops_assets.features.columns import UTC_MICROSECONDS, cast
 from mlops_assets.features.definition import PARTITION_END, STAMPS, ViewDefinition, lineage
 from mlops_assets.features.module import Dtype, nearest
+from mlops_assets.records import Span
 
-__all__ = ["PartitionedTable", "Span", "ViewDefinition", "compute", "compute_many", "lineage"]
+__all__ = ["PartitionedTable", "ViewDefinition", "compute", "compute_many", "lineage"]
 
 Partition = TypeVar("Partition")
 PartitionedTable: TypeAlias = "pa.Table | Mapping[str, pa.Table]"
-
-
-class Span(Protocol):
-    """A partition's time: closed at the start, open at the end, both aware."""
-
-    @property
-    def start(self) -> datetime:
-        """The first moment inside."""
-
-    @property
-    def end(self) -> datetime:
-        """The first moment after."""
 
 
 def compute(view: ViewDefinition, tables: Mapping[str, PartitionedTable], span: Span | None = None) -> pa.Table:

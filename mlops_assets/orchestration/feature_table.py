@@ -21,8 +21,7 @@ from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.ingesting import Key, write
 from mlops_assets.orchestration.steps.learning import VIEWS
-from mlops_assets.records import TableVersion
-from mlops_assets.sources.span import Span
+from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from mlops_assets.sources.span import Span
+from mlops_assets.records import Span
 
 DAY = timedelta(days=1)
 REFRESH_WAIT = timedelta(

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from mlops_assets.sources.files import FileSource
 from mlops_assets.sources.source import Source
-from mlops_assets.sources.span import Span
 from mlops_assets.sources.sql import SqlSource
 
 AnySource = Annotated[
@@ -21,4 +20,4 @@ SOURCES: dict[str, type[FileSource | SqlSource]] = {
     source.model_fields["kind"].default: source for source in get_args(get_args(AnySource)[0])
 }
 
-__all__ = ["SOURCES", "AnySource", "FileSource", "Source", "Span", "SqlSource"]
+__all__ = ["SOURCES", "AnySource", "FileSource", "Source", "SqlSource"]

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
+from mlops_assets.records import Span
 from mlops_assets.sources.arrow import TIME, settle
 from mlops_assets.sources.source import fill
-from mlops_assets.sources.span import Span
 
 Format = Literal["parquet", "csv", "jsonl"]
 DECLARABLE_TYPES = {

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from mlops_assets.errors import UnknownNameError
-from mlops_assets.sources.span import Span
+from mlops_assets.records import Span
 
 _PLACE = re.compile(r"\{(\w+)\}")
 

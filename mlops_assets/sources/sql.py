@@ -11,9 +11,9 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
+from mlops_assets.records import Span
 from mlops_assets.sources.arrow import settle
 from mlops_assets.sources.source import fill
-from mlops_assets.sources.span import Span
 
 _SPAN_PARAMETERS = ("partition_start", "partition_end")
 

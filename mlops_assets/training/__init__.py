@@ -16,7 +16,7 @@ from mlops_assets.training.reproducibility import (
 )
 from mlops_assets.training.trainer import Fitted, Trainer
 from mlops_assets.training.trainers import TRAINERS, trainer_named
-from mlops_assets.training.windows import Cut, Span, TrainingWindow
+from mlops_assets.training.windows import Cut, TrainingWindow, inside
 
 __all__ = [
     "FACTS",
@@ -25,13 +25,13 @@ __all__ = [
     "Cut",
     "Fitted",
     "Golden",
-    "Span",
     "Trainer",
     "TrainingPolicy",
     "TrainingWindow",
     "assemble_bundle",
     "fit",
     "fit_baseline",
+    "inside",
     "library_versions",
     "missing_facts",
     "platform_facts",

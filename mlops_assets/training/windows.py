@@ -9,22 +9,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.errors import DeclarationError, TrainingError
+from mlops_assets.records import Span
 
 Times = npt.NDArray[np.datetime64]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of decision times, closed at the start and open at the end."""
-
-    start: datetime
-    end: datetime
-
-    def holds(self, times: Times) -> npt.NDArray[np.bool_]:
-        """Say for each of `times` (UTC, without zone) whether it lies inside."""
-        start, end = (np.datetime64(edge.astimezone(UTC).replace(tzinfo=None), "us") for edge in (self.start, self.end))
-        inside: npt.NDArray[np.bool_] = (times >= start) & (times < end)
-        return inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +20,13 @@ class Cut:
 
     train: Span
     holdout: Span
+
+
+def inside(span: Span, times: Times) -> npt.NDArray[np.bool_]:
+    """Say for each of `times` (UTC, without zone) whether it lies in `span`."""
+    start, end = (np.datetime64(edge.astimezone(UTC).replace(tzinfo=None), "us") for edge in (span.start, span.end))
+    within: npt.NDArray[np.bool_] = (times >= start) & (times < end)
+    return within
 
 
 class TrainingWindow(BaseModel, frozen=True, extra="forbid"):

@@ -21,7 +21,7 @@ from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import training_rows
 from mlops_assets.features.view import ViewDefinition, compute, compute_many
-from mlops_assets.sources.span import Span
+from mlops_assets.records import Span
 
 DEFS = Path(mlops_assets.defs.__file__).parent
 ARRIVED = {"flights": "reported_at", "weather": "issued_at"}

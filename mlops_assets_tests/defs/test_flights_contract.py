@@ -13,7 +13,8 @@ import yaml
 from pydantic import TypeAdapter
 
 import mlops_assets
-from mlops_assets.sources import AnySource, Span
+from mlops_assets.records import Span
+from mlops_assets.sources import AnySource
 from mlops_assets.validation import Contract, QualitySuite, check, validate
 
 HERE = Path(mlops_assets.__file__).parent / "defs" / "flights"

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
-from mlops_assets.sources import FileSource, Span
+from mlops_assets.records import Span
+from mlops_assets.sources import FileSource
 
 DAY = Span.day("2013-02-08")
 

@@ -13,7 +13,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mlops_assets.errors import SourceError
-from mlops_assets.sources import SOURCES, AnySource, Source, Span
+from mlops_assets.records import Span
+from mlops_assets.sources import SOURCES, AnySource, Source
 
 ROWS = {
     "seen_at": ["2013-02-07 23:59:59", "2013-02-08 00:00:00", "2013-02-08 23:59:59", "2013-02-09 00:00:00"],

@@ -5,7 +5,8 @@ import sqlite3
 import pytest
 
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
-from mlops_assets.sources import Span, SqlSource
+from mlops_assets.records import Span
+from mlops_assets.sources import SqlSource
 
 DAY = Span.day("2013-02-08")
 

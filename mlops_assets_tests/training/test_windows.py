@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.errors import TrainingError
-from mlops_assets.training import Cut, Span, TrainingWindow
+from mlops_assets.records import Span
+from mlops_assets.training import Cut, TrainingWindow, inside
 
 
 def day(month, number):
@@ -57,7 +58,7 @@ def test_a_span_holds_its_start_but_not_its_end():
     span = Span(datetime(2013, 1, 1, 19, tzinfo=eastern), datetime(2013, 1, 2, 19, tzinfo=eastern))
     times = np.array(["2013-01-01T23:59:59", "2013-01-02", "2013-01-02T23:59:59", "2013-01-03"], "datetime64[us]")
 
-    assert span.holds(times).tolist() == [False, True, True, False]
+    assert inside(span, times).tolist() == [False, True, True, False]
 
 
 def test_too_few_rows_are_refused():

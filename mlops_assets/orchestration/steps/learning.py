@@ -24,13 +24,22 @@ from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, last_complete
-from mlops_assets.records import FeatureVectorSpec, FeatureView, Field, ModelVersion, TableVersion, TrainingSet, Window
+from mlops_assets.records import (
+    FeatureVectorSpec,
+    FeatureView,
+    Field,
+    ModelVersion,
+    Span,
+    TableVersion,
+    TrainingSet,
+    Window,
+)
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
     Golden,
-    Span,
     assemble_bundle,
     fit,
+    inside,
     library_versions,
     missing_facts,
     platform_facts,
@@ -63,7 +72,7 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
     cut = declared.training.window.cut(min(cut_off, newest + DAY), first=first)
     times = _times(labelled)
-    in_train, in_holdout = cut.train.holds(times), cut.holdout.holds(times)
+    in_train, in_holdout = inside(cut.train, times), inside(cut.holdout, times)
     part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))
     labelled = labelled.append_column(PART, pa.array(part.tolist())).filter(pa.array(in_train | in_holdout))
 

@@ -20,8 +20,15 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import days_of
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.learning import label_columns_of
-from mlops_assets.records import DriftReport, EvaluationReport, Metric, PerformanceReport, TableVersion, TrainingSet
-from mlops_assets.sources.span import Span
+from mlops_assets.records import (
+    DriftReport,
+    EvaluationReport,
+    Metric,
+    PerformanceReport,
+    Span,
+    TableVersion,
+    TrainingSet,
+)
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import LoggedPrediction, decode_prediction, read_predictions
 

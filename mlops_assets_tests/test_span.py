@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mlops_assets.errors import DeclarationError
-from mlops_assets.sources import Span
+from mlops_assets.records import Span
 
 
 def test_a_day_lasts_24_hours_in_utc():
