@@ -9,10 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
@@ -23,6 +22,9 @@ from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, R
 from mlops_assets.retraining import BusinessEvent, decide
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import days
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 MODEL_TAG = "mlops/model"
 PURPOSE_TAG = "mlops/purpose"
