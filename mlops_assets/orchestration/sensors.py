@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -22,9 +22,6 @@ from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, R
 from mlops_assets.retraining import BusinessEvent, decide
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import days
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 MODEL_TAG = "mlops/model"
 PURPOSE_TAG = "mlops/purpose"
@@ -179,12 +176,10 @@ def release_request(decision: RetrainingDecision, *, by: str, run_key: str | Non
     )
 
 
-def watch_sensor(
-    models: Mapping[str, ModelFolder], *, jobs: Mapping[Windows, UnresolvedAssetJobDefinition]
-) -> dg.SensorDefinition:
+def watch_sensor(models: Mapping[str, ModelFolder], *, jobs: Mapping[Windows, Any]) -> dg.SensorDefinition:
     """Build the sensor that has every window measured once its labels have had time to arrive.
 
-    `jobs` holds the job that measures models watched in these windows.
+    `jobs` holds, for each kind of windows, the asset job that measures the models watched in them.
     """
 
     @dg.sensor(
