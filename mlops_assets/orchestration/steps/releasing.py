@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_assets.deployment import TARGETS, Target
-from mlops_assets.errors import DeploymentError, MlopsError
+from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError
 from mlops_assets.evaluation import judge
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
@@ -85,8 +85,20 @@ def evaluate(
 def write_dossier(
     folder: ModelFolder, stores: Home, training_set: TrainingSet, report: EvaluationReport, *, at: datetime
 ) -> tuple[Dossier, str]:
-    """Write the evidence of a version into its folder; give its record and the model card."""
+    """Write the evidence of a version into its folder; give its record and the model card.
+
+    Raises:
+        GovernanceError: The gate refused the version, so nothing may follow from it.
+    """
     declared, version = folder.declaration, report.challenger
+    if not report.passed:
+        # The check has stopped its own run, but Dagster lets anybody materialize what comes after it.
+        raise GovernanceError(
+            f"The gate refused {version.model} version {version.version}, so there is nothing to approve or deploy: "
+            f"{report.reasons[0]} Train a better one, or change the gate in defs.yaml and evaluate again.",
+            model=version.model,
+            version=version.version,
+        )
     bundle = LoadedBundle.of(stores, folder.name, version.sha256)
     held = training_rows_of(stores, training_set, part=HOLDOUT)
     sample = held.slice(0, EXPLAINED_ROWS)
@@ -138,12 +150,16 @@ def deploy(folder: ModelFolder, stores: Home, approval: Approval, *, at: datetim
     """Bring an approved version live; what was live before answers until then, and after a failure.
 
     Raises:
-        DeploymentError: Approval is missing, no endpoint runs, or the version did not come live.
+        DeploymentError: Approval is missing, the gate's newest word on the version is no, no endpoint runs, or the
+            version did not come live.
     """
     version = approval.model_version
-    if not approval.granted:
+    verdict = stores.records.get(("evaluations", folder.name), version.sha256, EvaluationReport)
+    if not approval.granted or not verdict.passed:
         raise DeploymentError(
-            f"{version.model} version {version.version} has no leave to go live: {approval.reason}", model=version.model
+            f"{version.model} version {version.version} has no leave to go live: "
+            f"{verdict.reasons[0] if approval.granted else approval.reason}",
+            model=version.model,
         )
     before = stores.releases.current(folder.name)
     _record(stores, Event.DEPLOYMENT_STARTED, version, {"approval_sha256": approval.sha256}, at=at)
@@ -188,6 +204,9 @@ def roll_back(folder: ModelFolder, stores: Home, *, by: str, reason: str, at: da
         data={"generation": live.generation, "version": live.version, "reason": reason},
         at=at,
     )
+    version = stores.records.get(("versions", folder.name), live.bundle_sha256, ModelVersion)
+    if version.mlflow_run_id:
+        stores.tracking.set_alias(folder.name, version.mlflow_run_id, version.sha256, "champion")
     return live
 
 

@@ -1,0 +1,337 @@
+"""From training set to endpoint: what is refused, pending or broken on the way never touches what is live."""
+
+import dagster as dg
+import pytest
+
+from mlops_assets.cli.people import bring_back, decide_about
+from mlops_assets.cli.showing import verify_audit
+from mlops_assets.errors import DeploymentError, GovernanceError, UnknownNameError
+from mlops_assets.evaluation import BusinessValue, GatePolicy
+from mlops_assets.governance import ApprovalPolicy, Charter, Event, gaps
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, release_assets
+from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
+from mlops_assets.records import Approval, Dossier, EvaluationReport
+from mlops_assets_tests._shop import LIVE, MODEL, days, failed_steps, keys, materialized, served, the_end_of
+
+WEEK = days("2024-01-29", 7)
+LATER = the_end_of(WEEK[-1])  # a week after the first release, with a week's new orders in
+IMPOSSIBLE = GatePolicy(minimum_rows=100, minimum_per_class=20, worst_allowed=0.9999)
+HIGH = {
+    "risk_tier": "high",
+    "charter": Charter(
+        purpose="Pack what will come back less dearly.",
+        users="The packers.",
+        affected="Nobody but the packers.",
+        out_of_scope="Whom to sell to.",
+        limits="A made-up shop.",
+        rationale="The branch and the price are known.",
+        risks="Too little padding.",
+        oversight="A packer may always add padding.",
+    ),
+}
+BOSS, MAKER = "boss@shop.example", "maker@shop.example"
+
+
+@pytest.fixture
+def later(shop):
+    """The shop a week after its first release: a challenger trained now is another model."""
+    for day in WEEK:
+        shop.land(day)
+    assert not shop.bring_in(*WEEK)
+    shop.at(LATER)
+    return shop
+
+
+def live(shop):
+    """What answers, by the release file, by MLflow's alias and by the endpoint itself."""
+    release = shop.home.releases.current(MODEL)
+    return release, shop.home.tracking.alias_of(MODEL, "champion")
+
+
+def events(shop):
+    return [entry.event for entry in shop.home.state.audit_entries(model=MODEL)]
+
+
+# --- the gate -------------------------------------------------------------------------------------
+
+
+def test_a_refused_challenger_leaves_release_alias_and_endpoint_as_they_were(later):
+    """The run fails where the gate stands; nothing behind it is made, and the champion answers on."""
+    before, seen = live(later), len(events(later))
+
+    with served(later) as endpoint:
+        asked = endpoint.client.get(f"/models/{MODEL}").json()
+        result = later.release(at=LATER, gate=IMPOSSIBLE)
+        answered = endpoint.client.get(f"/models/{MODEL}").json()
+
+    assert failed_steps(result) == {f"{MODEL}__evaluation"}
+    assert materialized(result) == {f"{MODEL}/{stage}" for stage in ("training_set", "model", "evaluation")}
+    assert live(later) == before
+    assert answered == asked
+    assert events(later)[seen:] == [Event.MODEL_TRAINED, Event.GATE_REFUSED]
+
+
+def test_a_refusal_is_an_error_of_a_blocking_check_with_its_reasons(later):
+    """The reasons are on the check, in the record and in the audit log, word for word."""
+    check = later.checks(later.release(at=LATER, gate=IMPOSSIBLE))["promotion_gate"]
+
+    report = later.home.records.get((MODEL, "evaluation"), None, EvaluationReport)
+    refusal = later.home.state.audit_entries(model=MODEL)[-1]
+    assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert not report.passed
+    assert check.description == " ".join(report.reasons)
+    assert refusal.data["reasons"] == list(report.reasons)
+    assert "0.9999" in check.description
+
+
+@pytest.mark.parametrize("stage", ["dossier", "approval", "endpoint"])
+def test_what_the_gate_refused_cannot_be_brought_live_by_hand(later, stage):
+    """Materializing what comes behind the gate on Dagster's page never deploys the version that was refused."""
+    later.release(at=LATER, gate=IMPOSSIBLE)
+    refused = later.home.records.get((MODEL, "evaluation"), None, EvaluationReport).challenger.sha256
+    chain = {"dossier": ("dossier", "approval", "endpoint"), "approval": ("approval", "endpoint")}
+
+    with served(later):
+        later.materialize(*(f"{MODEL}/{name}" for name in chain.get(stage, ("endpoint",))), at=LATER)
+
+    assert later.home.releases.current(MODEL).bundle_sha256 != refused
+    assert gaps(later.home.state.audit_entries()) == ()
+
+
+def test_a_better_challenger_goes_live_and_says_what_it_replaces(later):
+    """Version, generation, alias and audit log agree."""
+    before, _ = live(later)
+
+    with served(later) as endpoint:
+        result = later.release(at=LATER)
+        answered = endpoint.client.get(f"/models/{MODEL}").json()
+
+    release, alias = live(later)
+    assert result.success
+    assert (release.version, release.generation) == (2, 2)
+    assert release.previous_bundle_sha256 == before.bundle_sha256
+    assert alias == release.bundle_sha256 == answered["bundle_sha256"]
+    assert gaps(later.home.state.audit_entries()) == ()
+
+
+def test_too_few_rows_stop_the_chain_before_a_model_is_fitted(later):
+    """A blocking check on the training set; no version is registered."""
+    window = later.folder.declaration.training.window.model_copy(update={"minimum_rows": 10**6})
+    training = later.folder.declaration.training.model_copy(update={"window": window})
+
+    result = later.release(at=LATER, training=training)
+
+    check = later.checks(result)["enough_rows"]
+    assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert failed_steps(result) == {f"{MODEL}__training_set"}
+    assert len(later.home.state.versions(MODEL)) == 1
+
+
+def test_without_an_endpoint_nothing_is_released(later):
+    """The message says how to start one; what is live stays so, and the failure is on record."""
+    before = live(later)
+
+    result = later.release(at=LATER)
+
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failed_steps(result) == {f"{MODEL}__endpoint"}
+    assert "mlops up" in str(failure.step_failure_data.error.cause)
+    assert live(later) == before
+    assert events(later)[-1] == Event.DEPLOYMENT_FAILED
+
+
+def test_the_same_data_and_cut_off_give_the_same_version(shop):
+    """A run that is retried makes no second version, and its challenger is the champion itself."""
+    with served(shop):
+        result = shop.release(at=LIVE)
+
+    assert result.success
+    assert [version.version for version in shop.home.state.versions(MODEL)] == [1]
+    assert shop.home.releases.current(MODEL).version == 1
+
+
+# --- approval ---------------------------------------------------------------------------------------
+
+
+def release_high(shop, **options):
+    return shop.release(at=LATER, tags={REQUESTER_TAG: MAKER}, **HIGH, gate=sliced(shop), value=trade(), **options)
+
+
+def sliced(shop):
+    return shop.folder.declaration.gate.model_copy(update={"slice_columns": ("branch",), "slice_minimum_rows": 50})
+
+
+def trade():
+    return BusinessValue(capacity_share=0.3, value_of_hit=10, cost_of_false_alarm=3)
+
+
+def approve_and_go_on(shop, *, by=BOSS, at=LATER, **policies):
+    """What a person does: approve the dossier they read, then materialize approval and endpoint."""
+    dossier = shop.home.records.get((MODEL, "dossier"), None, Dossier)
+    decide_about(shop.project, MODEL, digest=dossier.sha256, who=by, reason="read it", approve=True)
+    folder = ModelFolder(shop.folder.path, shop.folder.declaration.model_copy(update={**HIGH, **policies}))
+    home = HomeResource(path=str(shop.home.root))
+    return dg.materialize(
+        release_assets(folder),
+        selection=keys(f"{MODEL}/approval", f"{MODEL}/endpoint"),
+        instance=shop.instance,
+        resources={"home": home, "io_manager": RecordIO(home=home)},
+        tags={AS_OF_TAG: at.isoformat(), REQUESTER_TAG: MAKER},
+        raise_on_error=False,
+    )
+
+
+def test_a_model_of_high_risk_waits_for_a_person(later):
+    """The run fails at the approval, which says what to read and which command lets it through."""
+    before = live(later)
+
+    with served(later):
+        result = release_high(later)
+
+    check = later.checks(result)["granted"]
+    dossier = later.home.records.get((MODEL, "dossier"), None, Dossier)
+    assert failed_steps(result) == {f"{MODEL}__approval"}
+    assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert f"mlops approve {MODEL} --digest {dossier.sha256}" in check.description
+    assert live(later) == before
+    assert events(later)[-1] == Event.APPROVAL_REQUESTED
+
+
+def test_an_approval_lets_exactly_this_digest_through(later):
+    """The boss reads the dossier and approves it; approval and endpoint then go through."""
+    with served(later):
+        release_high(later)
+        result = approve_and_go_on(later)
+
+    given = later.home.records.get((MODEL, "approval"), None, Approval)
+    assert result.success
+    assert (given.granted, given.by) == (True, BOSS)
+    assert later.home.releases.current(MODEL).bundle_sha256 == given.model_version.sha256
+    assert events(later)[-4:] == [
+        Event.APPROVAL_GIVEN,
+        Event.APPROVAL_GRANTED,
+        Event.DEPLOYMENT_STARTED,
+        Event.DEPLOYMENT_COMPLETED,
+    ]
+    assert gaps(later.home.state.audit_entries()) == ()
+
+
+def test_whoever_asked_for_a_version_cannot_approve_it(later):
+    """Nor can somebody who is not among the approvers."""
+    before = live(later)
+
+    with served(later):
+        release_high(later)
+        own = approve_and_go_on(later, by=MAKER)
+        other = approve_and_go_on(later, by=BOSS, approval=ApprovalPolicy(approvers=("owner@shop.example",)))
+
+    assert not own.success
+    assert not other.success
+    assert live(later) == before
+
+
+def test_an_approval_of_another_digest_is_refused_at_the_command_line(later):
+    """The digest of the bundle, or of an older dossier, is not what was to be read."""
+    with served(later):
+        release_high(later)
+    dossier = later.home.records.get((MODEL, "dossier"), None, Dossier)
+
+    with pytest.raises(GovernanceError, match="the bundle's digest, not the dossier's"):
+        decide_about(
+            later.project, MODEL, digest=dossier.model_version.sha256, who=BOSS, reason="read it", approve=True
+        )
+
+    assert later.home.state.approvals(MODEL, dossier.model_version.sha256) == ()
+
+
+def test_a_rejection_holds_for_good(later):
+    """A later approval by another does not lift it."""
+    with served(later):
+        release_high(later)
+        dossier = later.home.records.get((MODEL, "dossier"), None, Dossier)
+        decide_about(later.project, MODEL, digest=dossier.sha256, who="owner@shop.example", reason="no", approve=False)
+        result = approve_and_go_on(later)
+
+    assert not result.success
+    assert "owner@shop.example rejected this version" in later.checks(result)["granted"].description
+
+
+def test_an_incomplete_dossier_of_high_risk_stops_before_anybody_is_asked(later):
+    """Without users, risks and oversight there is nothing to approve."""
+    result = later.release(at=LATER, risk_tier="high")
+
+    check = later.checks(result)["complete"]
+    assert failed_steps(result) == {f"{MODEL}__dossier"}
+    assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert "oversight" in check.description
+    assert "risks" in check.description
+
+
+# --- going back -----------------------------------------------------------------------------------
+
+
+def test_a_rollback_puts_the_version_before_live_and_is_on_record(later):
+    """With who did it and why; the endpoint answers with the old digest under a new generation."""
+    first, _ = live(later)
+    with served(later) as endpoint:
+        later.release(at=LATER)
+
+        back = bring_back(later.project, MODEL, reason="boxes came back broken", who=BOSS)
+        answered = endpoint.client.get(f"/models/{MODEL}").json()
+
+    entry = later.home.state.audit_entries(model=MODEL)[-1]
+    assert answered["bundle_sha256"] == back.bundle_sha256 == first.bundle_sha256
+    assert (back.version, back.generation) == (1, 3)
+    assert (entry.event, entry.actor, entry.data["reason"]) == (Event.ROLLED_BACK, BOSS, "boxes came back broken")
+    assert gaps(later.home.state.audit_entries()) == ()
+
+
+def test_after_a_rollback_the_champion_is_the_version_that_answers(later):
+    """By every record that says which version is champion."""
+    first, _ = live(later)
+    with served(later):
+        later.release(at=LATER)
+        bring_back(later.project, MODEL, reason="boxes came back broken", who=BOSS)
+
+    assert live(later)[1] == first.bundle_sha256
+
+
+def test_there_is_nothing_to_go_back_to_after_the_first_release(shop):
+    """And nothing is changed or recorded."""
+    before = events(shop)
+
+    with served(shop), pytest.raises(DeploymentError, match="no earlier version"):
+        bring_back(shop.project, MODEL, reason="a test", who=BOSS)
+
+    assert events(shop) == before
+
+
+def test_a_model_that_is_not_there_is_told_with_those_that_are(shop):
+    """A typing mistake at the command line."""
+    with pytest.raises(UnknownNameError, match=f"Did you mean '{MODEL}'"):
+        bring_back(shop.project, "come_back", reason="a test", who=BOSS)
+
+
+# --- the audit log ----------------------------------------------------------------------------------
+
+
+def test_a_life_by_the_book_has_no_gaps(shop, capsys):
+    """Training, gate and approval come before the deployment, and the chain is whole."""
+    verify_audit(shop.project)
+
+    assert "none changed, nothing live without its evidence" in capsys.readouterr().out
+
+
+def test_a_deployment_without_evidence_is_found(shop):
+    """Somebody wrote a release past the pipeline and its deployment into the log."""
+    subject = {"model": MODEL, "version": 9, "bundle_sha256": "f" * 64}
+    shop.home.state.audit_append(
+        Event.DEPLOYMENT_COMPLETED, actor="mallory", subject=subject, data={"generation": 2}, at=LATER
+    )
+
+    (gap,) = gaps(shop.home.state.audit_entries())
+
+    assert gap.entry.actor == "mallory"
+    assert gap.missing == (Event.MODEL_TRAINED, Event.GATE_PASSED, Event.APPROVAL_GRANTED)
