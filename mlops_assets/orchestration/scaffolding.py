@@ -115,7 +115,7 @@ def defs_yaml(outline: ModelOutline) -> str:
         time=_name(outline.time),
         holdout_days=amounts.holdout_days,
         train_rows=amounts.train_rows,
-        gate=f"{metric[task]}, minimum_rows: {amounts.held_rows}",
+        gate=f"{metric[task]}, champion_evidence: likely, minimum_rows: {amounts.held_rows}",
         first_day=outline.first_day.isoformat(),
     )
 
