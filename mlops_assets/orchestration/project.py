@@ -35,11 +35,7 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         ),
     )
     models = declared_models(declared)
-    days = {
-        name: table.partitions.definition()
-        for name, (_, table) in declared_tables(declared).items()
-        if table.partitions
-    }
+    daily = daily_tables(declared)
     jobs, sensors, schedules = [], [], []
     if models:
         release = dg.define_asset_job(RELEASE_JOB, selection=_chain(models, RELEASE_CHAIN))
@@ -50,9 +46,9 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         watch = {w: dg.define_asset_job(names[w], selection=_chain(watched[w], WATCH_CHAIN)) for w in windows}
         jobs += [release, *watch.values()]
         sensors += [retrain_sensor(models, job_name=RELEASE_JOB), watch_sensor(models, jobs=watch)]
-    if days:
+    if daily:
         jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: "refresh"})]
-        schedules += [refresh_schedule(days, job_name=REFRESH_JOB)]
+        schedules += [refresh_schedule(daily, job_name=REFRESH_JOB)]
     return dg.Definitions.merge(declared, dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules))
 
 

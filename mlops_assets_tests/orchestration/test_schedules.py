@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
-from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START, missing_days, refresh_schedule
+from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START, missing_days
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._shop import FIRST_DAY, changed, days, orders, the_end_of
 
@@ -82,12 +82,18 @@ def test_quarantines_are_not_waited_for(new_shop):
 def test_a_tick_asks_for_ranges_as_of_its_time_and_then_for_nothing(new_shop):
     """Until everything is in; the skipped tick says so."""
     home = HomeResource(path=str(new_shop.home.root))
-    schedule = refresh_schedule(daily_tables(new_shop.definitions), job_name="refresh")
+    schedule = new_shop.definitions.resolve_schedule_def("refresh")
     new_shop.at(the_end_of(DAYS[1]))
 
-    asked = schedule.evaluate_tick(dg.build_schedule_context(resources={"home": home}))
+    def tick():
+        context = dg.build_schedule_context(
+            resources={"home": home}, repository_def=new_shop.definitions.get_repository_def()
+        )
+        return schedule.evaluate_tick(context)
+
+    asked = tick()
     fill(new_shop.home, *DAYS[:2])
-    skipped = schedule.evaluate_tick(dg.build_schedule_context(resources={"home": home}))
+    skipped = tick()
 
     (request,) = asked.run_requests
     assert {RANGE_START: DAYS[0], RANGE_END: DAYS[1], AS_OF_TAG: the_end_of(DAYS[1]).isoformat()}.items() <= (
