@@ -211,25 +211,21 @@ class Replay:
             self._clients[n].send(body)
         self._recent = [(self._clients[n], body) for _, n, body in due[-RECENT:]]
         day = (now - REFRESH_WAIT).date().isoformat()
-        for again in self._late():
+        for again in self._late(day):
             self._world.land(again, {})
             self._say(f"{again}: the corrected batch has landed")
             self.project.refresh([again], now=now)
         self._world.land(day, self._faults.get(day, {}))
-        set_replay_time(self.home, until)
         for fault in self.project.refresh([day], now=until):
             self._say(fault)
+        set_replay_time(self.home, until)  # last, so that a replay cut short plays this day again, to the same end
         self._check()
         if any(unmeasured_windows(name, f.declaration, self.home, until) for name, f in self.project.models.items()):
             self._settle()
 
-    def _late(self) -> list[str]:
+    def _late(self, today: str) -> list[str]:
         """Name the days whose batch was refused, so that a corrected one lands."""
-        return [
-            day
-            for day in self._faults
-            if day < (self._now() - REFRESH_WAIT).date().isoformat() and not self._complete(day)
-        ]
+        return [day for day in self._faults if day < today and not self._complete(day)]
 
     def _complete(self, day: str) -> bool:
         return all(day in self.home.tables.partitions(f"validated/{table}") for table in self._faults[day])
