@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, due
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
+from mlops_assets.orchestration.sensors import PURPOSE_TAG, UNFINISHED
 from mlops_assets.stores.home import Home
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 REFRESH_AT_MOST = 31  # days per run
+ABANDONED_AFTER = timedelta(hours=1)  # of the wall clock: a run that is older and has no end was killed
 
 
 def refresh_schedule(daily: Mapping[str, dg.TimeWindowPartitionsDefinition], *, job_name: str) -> dg.ScheduleDefinition:
@@ -26,6 +28,8 @@ def refresh_schedule(daily: Mapping[str, dg.TimeWindowPartitionsDefinition], *, 
         description="Brings in the days that have arrived.",
     )
     def refresh(context: dg.ScheduleEvaluationContext, home: HomeResource) -> list[dg.RunRequest] | dg.SkipReason:
+        if _under_way(context.instance):
+            return dg.SkipReason("a refresh is under way; what it leaves is asked for at the next tick")
         stores = home.open()
         time = now(stores)
         missing = missing_days(daily, stores, time)
@@ -66,6 +70,12 @@ def missing_days(
         else:
             together.append([day])
     return sorted([*together, *([day] for day in stopped)])
+
+
+def _under_way(instance: dg.DagsterInstance) -> bool:
+    recent = datetime.now(UTC) - ABANDONED_AFTER
+    runs = dg.RunsFilter(tags={PURPOSE_TAG: "refresh"}, statuses=UNFINISHED, created_after=recent)
+    return bool(instance.get_run_records(runs, limit=1))
 
 
 def _follows(day: str, other: str) -> bool:

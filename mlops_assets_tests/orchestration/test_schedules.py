@@ -79,19 +79,27 @@ def test_quarantines_are_not_waited_for(new_shop):
     assert daily_tables(new_shop.definitions).keys() == {*TABLES}
 
 
-def test_a_tick_asks_for_ranges_as_of_its_time_and_then_for_nothing(new_shop):
-    """Until everything is in; the skipped tick says so."""
+def test_a_tick_asks_for_ranges_as_of_its_time_and_then_for_nothing(new_shop, tmp_path):
+    """While a run is at it, and once everything is in; the skipped tick says which."""
     home = HomeResource(path=str(new_shop.home.root))
     schedule = new_shop.definitions.resolve_schedule_def("refresh")
+    instance = dg.DagsterInstance.local_temp(str(tmp_path))  # a schedule is given none that is only in memory
     new_shop.at(the_end_of(DAYS[1]))
 
     def tick():
         context = dg.build_schedule_context(
-            resources={"home": home}, repository_def=new_shop.definitions.get_repository_def()
+            instance=instance,
+            resources={"home": home},
+            repository_def=new_shop.definitions.get_repository_def(),
         )
         return schedule.evaluate_tick(context)
 
     asked = tick()
+    run = instance.create_run_for_job(
+        new_shop.definitions.resolve_job_def("refresh"), status=dg.DagsterRunStatus.STARTED
+    )
+    waiting = tick()
+    instance.report_run_failed(run)
     fill(new_shop.home, *DAYS[:2])
     skipped = tick()
 
@@ -99,6 +107,8 @@ def test_a_tick_asks_for_ranges_as_of_its_time_and_then_for_nothing(new_shop):
     assert {RANGE_START: DAYS[0], RANGE_END: DAYS[1], AS_OF_TAG: the_end_of(DAYS[1]).isoformat()}.items() <= (
         request.tags.items()
     )
+    assert waiting.run_requests == []
+    assert "a refresh is under way" in waiting.skip_message
     assert skipped.run_requests == []
     assert "every day that arrived by 2024-01-03 01:00 is in" in skipped.skip_message
 
