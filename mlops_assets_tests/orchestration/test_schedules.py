@@ -80,32 +80,28 @@ def test_quarantines_are_not_waited_for(new_shop):
     assert daily_tables(new_shop.definitions).keys() == {*TABLES}
 
 
-@pytest.fixture(scope="session")
-def lasting_instance(tmp_path_factory) -> dg.DagsterInstance:
-    """An instance on disk, as schedules want one; Dagster goes on using the last one made, so it lasts."""
-    return dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster")))
-
-
-def test_a_tick_asks_for_ranges_as_of_its_time_and_then_for_nothing(new_shop, lasting_instance):
+def test_a_tick_asks_for_ranges_as_of_its_time_and_then_for_nothing(new_shop, tmp_path):
     """While a run is at it, and once everything is in; the skipped tick says which."""
     home = HomeResource(path=str(new_shop.home.root))
     refresh = new_shop.definitions.resolve_schedule_def("refresh")
     repository = new_shop.definitions.get_repository_def()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path))  # a schedule is given none that is only in memory
     new_shop.at(the_end_of(DAYS[1]))
 
     def tick():
-        return refresh.evaluate_tick(
-            dg.build_schedule_context(instance=lasting_instance, resources={"home": home}, repository_def=repository)
-        )
+        with dg.build_schedule_context(
+            instance=instance, resources={"home": home}, repository_def=repository
+        ) as context:
+            return refresh.evaluate_tick(context)
 
     asked = tick()
-    run = lasting_instance.create_run_for_job(
+    run = instance.create_run_for_job(
         new_shop.definitions.resolve_job_def("refresh"),
         tags={PURPOSE_TAG: "refresh"},
         status=dg.DagsterRunStatus.STARTED,
     )
     waiting = tick()
-    lasting_instance.report_run_failed(run)
+    instance.report_run_failed(run)
     fill(new_shop.home, *DAYS[:2])
     skipped = tick()
 
