@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
     from mlflow.entities.model_registry import ModelVersion as RegisteredModelVersion
 
+SQLITE: Final = "sqlite:///"
 BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
 MOST_METRICS: Final = 1000  # in one request, by MLflow's interface; params and tags: 100
@@ -59,6 +60,8 @@ class Tracking:
     ) -> tuple[str, str | None]:
         """Log one training as a finished run and register its bundle; give the run's id and the address of its page.
 
+        A bundle is logged once: of a training that is done again, because it was killed, the first run is given.
+
         Args:
             model: Names the experiment and the registered model.
             params: Resolved parameters.
@@ -80,7 +83,10 @@ class Tracking:
         tags = {**tags, BUNDLE_TAG: bundle_sha256}
         with self._refusals():
             client = self._client()
-            run = client.create_run(self._experiment(client, model), tags=tags, run_name=f"{model} {bundle_sha256[:8]}")
+            experiment = self._experiment(client, model)
+            if logged := _logged_before(client, experiment, model, bundle_sha256):
+                return logged.info.run_id, self._url(logged)
+            run = client.create_run(experiment, tags=tags, run_name=f"{model} {bundle_sha256[:8]}")
             try:
                 _log_numbers(client, run, params, metrics, curves)
                 client.log_inputs(run.info.run_id, [_input(version) for version in datasets])
@@ -135,16 +141,11 @@ class Tracking:
             return str(version.tags[BUNDLE_TAG])
 
     def _client(self) -> "MlflowClient":
-        """Open MLflow; the first to come makes its tables while others wait, for MLflow itself lets them race."""
         if self._known_client is None:
             from mlflow import MlflowClient
 
-            for noisy in ("mlflow.store.db.utils", "alembic"):
-                logging.getLogger(noisy).setLevel(logging.WARNING)
-            with _alone(self.uri):
-                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-                client.search_experiments(max_results=1)
-            self._known_client = client
+            make_database(self.uri, self._artifact_root)
+            self._known_client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         return self._known_client
 
     def _experiment(self, client: "MlflowClient", model: str) -> str:
@@ -179,6 +180,43 @@ class Tracking:
                 "no training is done without its entry. Start the server or free the database or disk, then try again.",
                 uri=_without_password(self.uri),
             ) from error
+
+
+def make_database(uri: str, artifact_root: str | Path) -> None:
+    """Make MLflow's tables at `uri` if that is a SQLite file and not there yet; others who want them wait.
+
+    MLflow goes through its whole history of some forty steps, and one that was killed between two of them leaves tables
+    that it can never open again. So they are made in a file aside, which is put in place when it is whole.
+    """
+    if not uri.startswith(SQLITE):
+        return
+    file = Path(uri.removeprefix(SQLITE))
+    for noisy in ("mlflow.store.db.utils", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if file.exists():
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as aside:
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            made = Path(aside, file.name)
+            store = SqlAlchemyStore(f"{SQLITE}{made}", str(artifact_root))  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+            made.rename(file)
+
+
+def _logged_before(client: "MlflowClient", experiment: str, model: str, bundle_sha256: str) -> "Run | None":
+    """Find the run a bundle was logged in; runs that were killed before they had logged it are ended as such."""
+    for run in client.search_runs([experiment], f"tags.`{BUNDLE_TAG}` = '{bundle_sha256}'"):
+        if _version_of_run(client, model, run.info.run_id):  # the last thing that is logged
+            if run.info.status != "FINISHED":
+                client.set_terminated(run.info.run_id, status="FINISHED")
+            return run
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, status="KILLED")
+    return None
 
 
 def _log_numbers(
@@ -243,19 +281,6 @@ def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str,
 def _version_of_run(client: "MlflowClient", model: str, run_id: str) -> "RegisteredModelVersion | None":
     found = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
     return found[0] if found else None
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let one process of this machine in at a time, when `uri` is a SQLite file; its folder is made if need be."""
-    file = uri.removeprefix("sqlite:///")
-    if file == uri:
-        yield
-        return
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{file}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _without_password(uri: str) -> str:

@@ -1,8 +1,12 @@
 """Tracking in a real MLflow on a SQLite file."""
 
+import contextlib
 import multiprocessing
+import sqlite3
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +135,66 @@ def test_a_training_that_cannot_be_logged_leaves_a_failed_run_and_no_version(tra
     assert client.search_model_versions("name = 'failing'") == []
 
 
+def test_a_training_done_again_is_the_run_it_was(tracking):
+    """A bundle has one run and one version in MLflow, however often a killed training has to be repeated."""
+    first, _ = train(tracking, "again")
+
+    second, _ = train(tracking, "again", tags={"dagster.run_id": "r-2"})
+
+    assert second == first
+    assert len(tracking._client().search_model_versions("name = 'again'")) == 1
+
+
+def test_a_run_whose_process_was_killed_is_ended_when_the_training_is_done_again(tracking):
+    """It does not stand there as running for ever, and is not taken for the run of the bundle."""
+    train(tracking, "killed", artifacts={"model.txt": b"other"})
+    client = tracking._client()
+    experiment = client.get_experiment_by_name("killed").experiment_id
+    cut_short = client.create_run(experiment, tags={"mlops.bundle_sha256": DIGEST}).info.run_id
+
+    whole, _ = train(tracking, "killed")
+
+    assert client.get_run(cut_short).info.status == "KILLED"
+    assert client.get_run(whole).info.status == "FINISHED"
+
+
+def test_a_run_killed_after_its_version_was_registered_is_whole(tracking):
+    """Registering is the last thing done, so the run lacks nothing but its end."""
+    run_id, _ = train(tracking, "registered and killed")
+    client = tracking._client()
+    client.update_run(run_id, status="RUNNING")
+
+    again, _ = train(tracking, "registered and killed")
+
+    assert again == run_id
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_kill_9_while_the_tables_are_made_leaves_none(tmp_path):
+    """MLflow itself could never open what is left in the midst of its forty migrations."""
+    uri = f"sqlite:///{tmp_path}/m.sqlite"
+    code = f"from mlops_assets.stores.tracking import make_database; make_database({uri!r}, '.')"
+    maker = subprocess.Popen([sys.executable, "-c", code])
+    while not any(map(migrated, tmp_path.glob(".*/m.sqlite"))):
+        assert maker.poll() is None, "the tables were made before it could be killed"
+        time.sleep(0.01)
+    maker.kill()
+    maker.wait()
+
+    halfway = not (tmp_path / "m.sqlite").exists()
+    run_id, _ = train(Tracking(uri, tmp_path / "artifacts"))
+
+    assert halfway
+    assert run_id
+
+
+def migrated(database: Path) -> bool:
+    """Tell whether the making of tables has come past its first migrations."""
+    with contextlib.closing(sqlite3.connect(database)) as connection, contextlib.suppress(sqlite3.OperationalError):
+        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'registered_models'").fetchone() is not None
+    return False
+
+
 def test_one_name_for_a_number_and_a_curve_is_refused(tracking):
     """MLflow would show the curve's last point as the number."""
     with pytest.raises(StoreError, match="Rename the curve"):
@@ -140,7 +204,7 @@ def test_one_name_for_a_number_and_a_curve_is_refused(tracking):
 def test_long_curves_and_many_params_are_logged_whole(tracking):
     """What exceeds one request of MLflow's goes in several."""
     run_id, _ = train(
-        tracking, curves={"loss": [1 / (n + 1) for n in range(2100)]}, params={f"p{n}": n for n in range(150)}
+        tracking, "long", curves={"loss": [1 / (n + 1) for n in range(2100)]}, params={f"p{n}": n for n in range(150)}
     )
 
     client = tracking._client()
