@@ -69,6 +69,16 @@ def link(after: Link | None, content: Mapping[str, Any]) -> Link:
     return Link(seq, previous, digest(body), body)
 
 
+def content_of(body: bytes) -> dict[str, Any]:
+    """Give the content that a link was made of, without what ties it to its place in the chain.
+
+    >>> content_of(link(None, {"event": "model.trained"}).body)
+    {'event': 'model.trained'}
+    """
+    tied = {"v", "seq", "previous"}
+    return {key: value for key, value in json.loads(body).items() if key not in tied}
+
+
 def verify(links: Iterable[Link], *, receipts: Mapping[int, str] | None = None) -> Link | None:
     """Check every link from the first one on and give the last; None for an empty chain.
 

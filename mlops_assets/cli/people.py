@@ -23,14 +23,16 @@ def ask_for_training(project: Project, model: str, *, reason: str, who: str | No
         answers=f"request:{model}:{by}:{at.isoformat()}",
         decided_at=at,
     )
-    if project.home.state.decide_once(decision):
-        project.home.state.audit_append(
-            Event.RETRAIN_TRIGGERED,
-            actor=by,
-            subject={"model": model},
-            data={"trigger": decision.trigger, "reason": reason, "answers": decision.answers},
-            at=at,
-        )
+    state = project.home.state
+    with state.together():
+        if state.decide_once(decision):
+            state.audit_append(
+                Event.RETRAIN_TRIGGERED,
+                actor=by,
+                subject={"model": model},
+                data={"trigger": decision.trigger, "reason": reason, "answers": decision.answers},
+                at=at,
+            )
     return decision
 
 
@@ -66,14 +68,15 @@ def decide_about(
         raise GovernanceError(f"{model} has no dossier yet, so there is nothing to decide about. Train it first.")
     at = now(project.home)
     decision = take_decision(dossier, digest=digest, by=who or getpass.getuser(), reason=reason, at=at, approve=approve)
-    project.home.state.approval_add(decision)
-    project.home.state.audit_append(
-        Event.APPROVAL_GIVEN if approve else Event.APPROVAL_REJECTED,
-        actor=decision.by,
-        subject={"model": model, "bundle_sha256": decision.bundle_sha256},
-        data={"dossier_sha256": decision.dossier_sha256, "reason": decision.reason},
-        at=at,
-    )
+    with project.home.state.together():
+        project.home.state.approval_add(decision)
+        project.home.state.audit_append(
+            Event.APPROVAL_GIVEN if approve else Event.APPROVAL_REJECTED,
+            actor=decision.by,
+            subject={"model": model, "bundle_sha256": decision.bundle_sha256},
+            data={"dossier_sha256": decision.dossier_sha256, "reason": decision.reason},
+            at=at,
+        )
     return decision
 
 

@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL, in which every write holds the write lock from its first read to its commit."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ class Database:
         self.url = _normalised(url)
         self._holds = holds
         self._engine = _engine(self.url)
+        self._block = threading.local()  # the writing block that this thread is in, if it is in one
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -38,11 +40,22 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Hold the write lock to the end of the block, then commit; on an error nothing is kept."""
+        """Hold the write lock to the end of the block, then commit; on an error nothing is kept.
+
+        A block within a block is part of it.
+        """
+        outer: Connection | None = getattr(self._block, "connection", None)
+        if outer is not None:
+            yield outer
+            return
         with self._refusals(), self._engine.execution_options(writes=True).begin() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
-            yield connection
+            self._block.connection = connection
+            try:
+                yield connection
+            finally:
+                self._block.connection = None
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ that numbers have no gaps, each question is answered once, and an acknowledged e
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -120,6 +121,12 @@ class StateStore:
         self._database = Database(url, holds="audit log, approvals, retraining ledger and version numbers")
         _migrate(self._database)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep all that this thread writes inside the block, or, when it is cut off, nothing of it."""
+        with self._database.writing():
+            yield
+
     # --- audit log ---
 
     def audit_append(
@@ -138,28 +145,24 @@ class StateStore:
         Raises:
             GovernanceError: `subject` or `data` has no canonical JSON form.
         """
-        if at.tzinfo is None:
-            raise StoreError(f"The time {at} of {event!r} has no zone. Pass an aware time, best in UTC.", event=event)
-        content = {
-            "event": str(event),
-            "actor": actor,
-            "subject": dict(subject),
-            "data": dict(data),
-            "at": at.astimezone(UTC),
-        }
         with self._database.writing() as connection:
-            head = connection.execute(sa.select(_audit).order_by(_audit.c.seq.desc()).limit(1)).one_or_none()
-            entry = hash_chain.link(_link(head) if head else None, content)
-            connection.execute(
-                _audit.insert().values(
-                    seq=entry.seq,
-                    previous_sha256=entry.previous_sha256,
-                    sha256=entry.sha256,
-                    body=entry.body,
-                    model=_model_of(entry.body),
-                )
-            )
-        return _entry(entry)
+            return _entry(_append(connection, _content(event, actor, subject, data, at)))
+
+    def audit_once(
+        self, event: str, *, actor: str, subject: Mapping[str, Any], data: Mapping[str, Any], at: datetime
+    ) -> AuditEntry:
+        """Add an entry as `audit_append` does, or give the one that says the very same, its time included.
+
+        For acts of a run that may be killed and repeated: the repetition is the same act, and no second entry.
+        """
+        content = _content(event, actor, subject, data, at)
+        with self._database.writing() as connection:
+            sought = hash_chain.link(None, content).body
+            same = _audit.c.model.is_not_distinct_from(_model_of(sought))
+            for row in connection.execute(sa.select(_audit).where(same).order_by(_audit.c.seq.desc())):
+                if hash_chain.content_of(bytes(row.body)) == hash_chain.content_of(sought):
+                    return _entry(_link(row))
+            return _entry(_append(connection, content))
 
     def audit_entries(self, after_seq: int = 0, model: str | None = None) -> tuple[AuditEntry, ...]:
         """Give the entries after number `after_seq` in their order, of one model or of all."""
@@ -250,6 +253,36 @@ class StateStore:
         with self._database.reading() as connection:
             known = connection.execute(_version_query(model, bundle_sha256)).scalar()
         return None if known is None else int(known)
+
+
+def _content(
+    event: str, actor: str, subject: Mapping[str, Any], data: Mapping[str, Any], at: datetime
+) -> dict[str, Any]:
+    if at.tzinfo is None:
+        raise StoreError(f"The time {at} of {event!r} has no zone. Pass an aware time, best in UTC.", event=event)
+    return {
+        "event": str(event),
+        "actor": actor,
+        "subject": dict(subject),
+        "data": dict(data),
+        "at": at.astimezone(UTC),
+    }
+
+
+def _append(connection: Connection, content: Mapping[str, Any]) -> Link:
+    """Add a link at the end of the audit log; the connection holds the write lock."""
+    head = connection.execute(sa.select(_audit).order_by(_audit.c.seq.desc()).limit(1)).one_or_none()
+    entry = hash_chain.link(_link(head) if head else None, content)
+    connection.execute(
+        _audit.insert().values(
+            seq=entry.seq,
+            previous_sha256=entry.previous_sha256,
+            sha256=entry.sha256,
+            body=entry.body,
+            model=_model_of(entry.body),
+        )
+    )
+    return entry
 
 
 # --- the schema -----------------------------------------------------------------------------------

@@ -259,6 +259,57 @@ def decision(**changes) -> ApprovalDecision:
     return ApprovalDecision(**facts | changes)
 
 
+def test_an_act_told_twice_is_one_entry(state):
+    """A run that was killed after its entry and is done again changes nothing; any other word is another act."""
+    told = {"actor": "pipeline", "subject": {"model": "a"}, "data": {"rows": 3, "reasons": ("x",)}}
+    first = state.audit_once("model.trained", at=NOW, **told)
+    append(state)
+
+    again = state.audit_once("model.trained", at=NOW.astimezone(timezone(timedelta(hours=2))), **told)
+    later = state.audit_once("model.trained", at=NOW + timedelta(seconds=1), **told)
+    another = state.audit_once("model.trained", at=NOW, **{**told, "subject": {"table": "a"}})
+
+    assert again == first
+    assert [entry.seq for entry in (first, later, another)] == [1, 3, 4]
+    assert state.audit_verify() == 4
+
+
+def test_what_belongs_together_is_kept_together_or_not_at_all(state):
+    """A decision and its audit entry: cut off between the two, neither is there and both can be written again."""
+
+    def decide_and_tell(*, cut_off: bool):
+        with state.together():
+            kept = state.decide_once(retraining())
+            if cut_off:
+                raise KeyboardInterrupt
+            append(state)
+        return kept
+
+    with pytest.raises(KeyboardInterrupt):
+        decide_and_tell(cut_off=True)
+    nothing = (state.decisions("flight_delay"), state.audit_entries())
+    kept = decide_and_tell(cut_off=False)
+
+    assert nothing == ((), ())
+    assert kept
+    assert state.decisions("flight_delay") == (retraining(),)
+    assert len(state.audit_entries()) == 1
+
+
+def test_one_thread_s_block_is_not_another_s(state):
+    """Who writes meanwhile waits for the block, and is not part of it."""
+    with state.together():
+        other = threading.Thread(target=append, args=(state, 2))
+        other.start()
+        append(state, 1)
+        time.sleep(0.2)
+        waiting = other.is_alive()
+    other.join()
+
+    assert waiting
+    assert [entry.data["number"] for entry in state.audit_entries()] == [1, 2]
+
+
 def test_approvals_come_back_in_order_for_exactly_one_bundle(state):
     """Who decided first stays first, and other bundles' decisions are not seen."""
     state.approval_add(decision(approve=False, reason="too little data"))

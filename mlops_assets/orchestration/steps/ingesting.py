@@ -148,4 +148,4 @@ def _reasons(faults: Mapping[Key, str]) -> list[str]:
 
 
 def _record(stores: Home, event: Event, table: str, data: dict[str, object], *, at: datetime) -> None:
-    stores.state.audit_append(event, actor="pipeline", subject={"table": table}, data=data, at=at)
+    stores.state.audit_once(event, actor="pipeline", subject={"table": table}, data=data, at=at)

@@ -218,7 +218,7 @@ def fit_model(folder: ModelFolder, stores: Home, training_set: TrainingSet, *, t
         mlflow_url=url,
     )
     stores.records.put(("versions", name), sha256, made)
-    stores.state.audit_append(
+    stores.state.audit_once(
         Event.MODEL_TRAINED,
         actor="pipeline",
         subject={"model": name, "version": version, "bundle_sha256": sha256},

@@ -237,7 +237,7 @@ def _target(folder: ModelFolder, stores: Home) -> Target[Release]:
 
 
 def _record(stores: Home, event: Event, version: ModelVersion, data: Mapping[str, Any], *, at: datetime) -> None:
-    stores.state.audit_append(
+    stores.state.audit_once(
         event,
         actor=PIPELINE,
         subject={"model": version.model, "version": version.version, "bundle_sha256": version.sha256},
