@@ -35,7 +35,10 @@ def main() -> None:
     options = parser.parse_args()
     project = Project.find(str(options.home or mkdtemp(prefix="mlops-loop-")))
     console = Console()
-    with play(project, LIVE_FROM, options.until, ports={}, faults={}, console=console) as (closing, _):
+    with play(project, LIVE_FROM, options.until, ports={}, faults={}, console=console, models=[FLAGSHIP]) as (
+        closing,
+        _,
+    ):
         show(closing, console)
     if options.json:
         closing.write(options.json)

@@ -74,8 +74,9 @@ def close(project: Project, traffic: Traffic, *, flagship: str) -> Closing:
     """Draw up what happened in a home, from its audit log, its ledger and its sealed predictions."""
     home = project.home
     entries = home.state.audit_entries()
-    months = {name: tuple(by_month(folder, home)) for name, folder in project.models.items()}
-    parity = {name: _parity(project, name) for name in project.models}
+    asked = {name: folder for name, folder in project.models.items() if home.tables.exists(f"{name}/predictions")}
+    months = {name: tuple(by_month(folder, home)) for name, folder in asked.items()}
+    parity = {name: _parity(project, name) for name in asked}
     return Closing(
         story=tuple(
             Happening(

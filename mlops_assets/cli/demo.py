@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -70,6 +70,7 @@ def play(
     ports: Mapping[str, int | None],
     faults: Mapping[str, Mapping[str, Fault]],
     console: Console,
+    models: Collection[str] | None = None,
 ) -> Iterator[tuple[Closing, Stack]]:
     """Start the stack, play the days from `first` to before `end` to it, and give what happened; then stop it."""
     if replay_time(project.home) is None:
@@ -99,6 +100,7 @@ def play(
                 url=stack.addresses.endpoint,
                 start=first,
                 end=end,
+                models=models,
                 faults=faults,
                 check=stack.check,
                 day_done=lambda day: progress.update(days, completed=(day - first).days, description=f"{day}"),

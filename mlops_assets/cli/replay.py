@@ -5,7 +5,7 @@ the home is moved. What follows from that is the product's own doing: Dagster's 
 it measured, weighs the findings and retrains.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.client import HTTPConnection, HTTPException
@@ -137,6 +137,7 @@ class Replay:
         url: Where the endpoint answers.
         start: First day that is live; everything before is history, there from the beginning.
         end: First day that is not.
+        models: Names of the models that are asked; all of them by default.
         faults: Faulty batches by day and table. The right batch lands a day later.
         check: Called often; raises when the stack has died.
         day_done: Called with each day that is over.
@@ -150,6 +151,7 @@ class Replay:
         url: str,
         start: date,
         end: date,
+        models: Collection[str] | None = None,
         faults: Mapping[str, Mapping[str, Fault]] | None = None,
         check: Callable[[], None] = lambda: None,
         day_done: Callable[[date], None] = lambda day: None,
@@ -161,10 +163,9 @@ class Replay:
         self._start, self._end = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (start, end))
         self._faults = faults or {}
         self._check, self._day_done, self._say = check, day_done, say
+        self._models = {n: folder for n, folder in project.models.items() if models is None or n in models}
         self._world = World(project)
-        self._clients = [
-            Client(folder, self._world, url=url, traffic=self.traffic) for folder in project.models.values()
-        ]
+        self._clients = [Client(folder, self._world, url=url, traffic=self.traffic) for folder in self._models.values()]
         self._recent: list[tuple[Client, bytes]] = []
 
     def run(self) -> None:
@@ -191,11 +192,11 @@ class Replay:
         for days in history:
             self._say(f"bringing in {len(days)} days of history, {days[0]} to {days[-1]}")
             self._require(self.project.refresh(days, now=self._now()), f"{days[0]} to {days[-1]}")
-        for name in self.project.models:
+        for name in self._models:
             if self.home.releases.current(name) is None:
                 self._ask_for_first_model(name)
         self._settle()
-        for name in self.project.models:
+        for name in self._models:
             if self.home.releases.current(name) is None:
                 raise StackError(
                     f"{name} has no released version although its training ran; nothing can be replayed to it. "
@@ -220,7 +221,7 @@ class Replay:
             self._say(fault)
         set_replay_time(self.home, until)  # last, so that a replay cut short plays this day again, to the same end
         self._check()
-        if any(unmeasured_windows(name, f.declaration, self.home, until) for name, f in self.project.models.items()):
+        if any(unmeasured_windows(name, f.declaration, self.home, until) for name, f in self._models.items()):
             self._settle()
 
     def _late(self, today: str) -> list[str]:
@@ -253,9 +254,7 @@ class Replay:
             asking.join()
 
     def _unmeasured(self, now: datetime) -> bool:
-        waiting = any(
-            unmeasured_windows(name, f.declaration, self.home, now) for name, f in self.project.models.items()
-        )
+        waiting = any(unmeasured_windows(name, f.declaration, self.home, now) for name, f in self._models.items())
         if not waiting:
             return False
         failed = dg.RunsFilter(tags={PURPOSE_TAG: "watch"}, statuses=[dg.DagsterRunStatus.FAILURE])
@@ -265,12 +264,12 @@ class Replay:
 
     def _weighed(self) -> bool:
         """Tell whether the retraining sensor has looked since the newest window was measured."""
-        return all(is_weighed(self.home, name, self._now()) for name in self.project.models)
+        return all(is_weighed(self.home, name, self._now()) for name in self._models)
 
     def _releasing(self) -> bool:
         """Tell whether a retraining was asked for whose run has not ended."""
         instance = self.project.instance
-        for name in self.project.models:
+        for name in self._models:
             asked = [decision for decision in self.home.state.decisions(name) if decision.retrain]
             if not asked:
                 continue
