@@ -3,27 +3,64 @@
     python -m bench.loop [--home DIR] [--until 2013-12-31]
 
 Starts the stack, plays every day from 1 April to the end of December 2013 to it (about half an hour), and prints AUC
-and value by month, with the loop and with the first version, trained on January to March, left alone. A run that was
-cut short goes on where it was when it is started again with the same home.
+and value by month. The static model is fitted once, on every flight of January to March, with the same features and
+parameters; what the first released version (which was judged on the last week of March, so did not learn from it) would
+have done if left alone is printed beside it. A run that was cut short goes on when it is started again with the same
+home.
 """
 
 import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import mkdtemp
 
+import msgspec
 from rich.console import Console
 
 from mlops_assets.cli.closing import show
 from mlops_assets.cli.demo import FLAGSHIP, LIVE_FROM, play
 from mlops_assets.cli.project import Project
+from mlops_assets.features.columns import as_arrays
+from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.governance import Event
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.comparing import Month, Scorer, by_month, logged_inputs
+from mlops_assets.orchestration.steps.learning import LABEL, policy_of
+from mlops_assets.records import Field, TrainingSet
+from mlops_assets.stores.home import Home
+from mlops_assets.training import fit, trainer_named
 
 GOAL = 0.03  # AUC above the static model, averaged over May to December
 MOST_PER_MONTH = 2
+
+
+def static_model(folder: ModelFolder, stores: Home) -> Scorer:
+    """Fit the model once on all rows of the first training set, its hold-out included, and give its scores."""
+    first = stores.state.versions(folder.name)[0]
+    training_set = msgspec.json.decode(first.record_json, type=TrainingSet)
+    rows = stores.tables.read(training_set.table, version=training_set.version)
+    vectorizer = LoadedBundle.of(stores, folder.name, first.bundle_sha256).vectorizer
+    fitted = fit(
+        policy_of(folder),
+        vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs)),
+        rows[LABEL].to_numpy(),
+        task=folder.declaration.task,
+        times=as_arrays(rows, [Field(name=DECISION_TIME, dtype="timestamp")])[DECISION_TIME],
+        names=vectorizer.names,
+        categorical=vectorizer.categorical,
+    )
+    trainer = trainer_named(fitted.trainer)
+    return lambda sealed: trainer.score(fitted.parts, vectorizer.vector(logged_inputs(sealed, vectorizer)))
+
+
+def mean_gain(months: Sequence[Month]) -> float:
+    """Give by how much AUC the loop leads, each month counting the same."""
+    return sum(month.loop.metric - month.static.metric for month in months) / len(months)
 
 
 def main() -> None:
@@ -42,24 +79,29 @@ def main() -> None:
         show(closing, console)
     if options.json:
         closing.write(options.json)
-    months = [month for month in closing.months[FLAGSHIP] if month.month >= "2013-05"]
-    gains = {month.month: month.loop.metric - month.static.metric for month in months}
+    folder = project.models[FLAGSHIP]
+    first = [month for month in closing.months[FLAGSHIP] if month.month >= "2013-05"]
+    months = [
+        m for m in by_month(folder, project.home, alone=static_model(folder, project.home)) if m.month >= "2013-05"
+    ]
     requests = Counter(
         f"{entry.at:%Y-%m}"
         for entry in project.home.state.audit_entries(model=FLAGSHIP)
         if entry.event == Event.RETRAIN_TRIGGERED
     )
+    gain = mean_gain(months)
     result = {
-        "auc_loop": sum(month.loop.metric for month in months) / len(months),
-        "auc_static": sum(month.static.metric for month in months) / len(months),
-        "gain": sum(gains.values()) / len(gains),
-        "gain_by_month": gains,
-        "value_gain": sum((month.loop.value or 0) - (month.static.value or 0) for month in months),
-        "retrainings_by_month": dict(sorted(requests.items())),
+        "auc_loop": {month.month: round(month.loop.metric, 4) for month in months},
+        "auc_static": {month.month: round(month.static.metric, 4) for month in months},
+        "auc_first_version": {month.month: round(month.static.metric, 4) for month in first},
+        "gain_over_static": gain,
+        "gain_over_first_version": mean_gain(first),
+        "value_over_static": sum((month.loop.value or 0) - (month.static.value or 0) for month in months),
+        "retrainings_asked_for": dict(sorted(requests.items())),
         "goal": GOAL,
     }
     print(json.dumps(result, indent=2))
-    met = result["gain"] >= GOAL and max(requests.values(), default=0) <= MOST_PER_MONTH
+    met = gain >= GOAL and max(requests.values(), default=0) <= MOST_PER_MONTH
     print("goals met" if met else "a goal is missed")
     sys.exit(not met)
 

@@ -1,6 +1,6 @@
 """What the loop was worth: the answers given, beside those the first version would have given to the same requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from mlops_assets.statistics import auc, rmse, top_scores
 from mlops_assets.stores.home import Home
 
 Array = npt.NDArray[Any]
+Scorer = Callable[[pa.Table], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +44,26 @@ class Month:
     static: Outcome
 
 
-def by_month(folder: ModelFolder, stores: Home) -> list[Month]:
-    """Compare the loop with the first released version, month by month of decision time.
+def first_version(folder: ModelFolder, stores: Home) -> Scorer:
+    """Give what the first registered version would have answered to logged requests, had it stayed live."""
+    first = LoadedBundle.of(stores, folder.name, stores.state.versions(folder.name)[0].bundle_sha256)
+    return lambda rows: first.score(first.vectorizer.vector(logged_inputs(rows, first.vectorizer)))
 
-    The first version's scores are computed now, by its own bundle from the logged requests and stored values: exactly
-    what it would have answered, had it stayed live.
+
+def by_month(folder: ModelFolder, stores: Home, *, alone: Scorer | None = None) -> list[Month]:
+    """Compare the answers given with those of a model left alone, month by month of decision time.
+
+    Args:
+        folder: The model.
+        stores: Where its sealed predictions are.
+        alone: Gives one score per sealed prediction, computed now from the logged requests and stored values; the
+            first version by default.
     """
     rows = sealed_predictions(stores, folder.name)
     labels = labels_of(folder, stores, rows["request_id"].to_pylist())
     known = ~np.isnan(labels)
     rows, labels = rows.filter(pa.array(known)), labels[known]
-    first = LoadedBundle.of(stores, folder.name, stores.state.versions(folder.name)[0].bundle_sha256)
-    static = first.score(first.vectorizer.vector(logged_inputs(rows, first.vectorizer)))
+    static = (alone or first_version(folder, stores))(rows)
     loop = rows["score"].to_numpy()
     months = rows["at"].to_numpy().astype("datetime64[M]").astype(str)
     return [

@@ -37,6 +37,7 @@ from mlops_assets.records import (
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
     Golden,
+    TrainingPolicy,
     assemble_bundle,
     fit,
     inside,
@@ -150,9 +151,7 @@ def fit_model(folder: ModelFolder, stores: Home, training_set: TrainingSet, *, t
     rows = training_rows_of(stores, training_set, part=TRAIN)
     inputs = as_arrays(rows, vectorizer.plan.inputs)
     vectors, labels = vectorizer.vector(inputs), rows[LABEL].to_numpy()
-    policy = type(declared.training).model_validate(
-        {**declared.training.model_dump(), "params": {**folder.params, **declared.training.params}}
-    )
+    policy = policy_of(folder)
     fitted = fit(
         policy,
         vectors,
@@ -230,6 +229,12 @@ def fit_model(folder: ModelFolder, stores: Home, training_set: TrainingSet, *, t
         at=training_set.cut_off,
     )
     return made
+
+
+def policy_of(folder: ModelFolder) -> TrainingPolicy:
+    """Give the training policy with the parameters of model.py; what `defs.yaml` says of them prevails."""
+    declared = folder.declaration.training
+    return TrainingPolicy.model_validate({**declared.model_dump(), "params": {**folder.params, **declared.params}})
 
 
 def unrecorded(version: ModelVersion) -> Sequence[str]:
