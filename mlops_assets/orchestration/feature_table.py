@@ -24,6 +24,8 @@ from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home
 
+STAMPS = {"event_time": "When the row was true.", "known_at": "From when on a decision may look it up."}
+
 
 class FeatureTableDeclaration(ViewDefinition, frozen=True, extra="forbid"):
     """What `defs.yaml` may say of a feature view, and how it is partitioned."""
@@ -90,7 +92,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
             value=version,
             data_version=dg.DataVersion(version.sha256),
             metadata={
-                **table_metadata(version, partitioned=bool(partitions)),
+                **table_metadata(version, partitioned=bool(partitions), meaning=STAMPS | declared.describe),
                 "dagster/column_lineage": column_lineage(),
                 "keys_refreshed_online": online,
             },

@@ -47,24 +47,29 @@ def _json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def table_metadata(version: TableVersion, *, partitioned: bool) -> dict[str, Any]:
-    """Describe a written table: row count, schema, Delta version and content digest."""
+def table_metadata(
+    version: TableVersion, *, partitioned: bool, meaning: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Describe a written table: row count, schema with what columns mean, Delta version and content digest."""
     rows = "dagster/partition_row_count" if partitioned else "dagster/row_count"
     return {
         rows: version.rows,
         "rows": version.rows,
-        "dagster/column_schema": schema(version.columns),
+        "dagster/column_schema": schema(version.columns, meaning or {}),
         "dagster/table_name": version.table,
         "delta_version": version.version,
         "sha256": version.sha256,
     }
 
 
-def schema(columns: Sequence[Column]) -> dg.TableSchema:
-    """Give Dagster's form of a table's columns."""
+def schema(columns: Sequence[Column], meaning: Mapping[str, str]) -> dg.TableSchema:
+    """Give Dagster's form of a table's columns, each described by what it means."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(column.name, column.dtype, description=column.description or None) for column in columns
+            dg.TableColumn(
+                column.name, column.dtype, description=meaning.get(column.name) or column.description or None
+            )
+            for column in columns
         ]
     )
 

@@ -191,7 +191,10 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
                     check_name="promotion_gate",
                     passed=report.passed,
                     description=" ".join(report.reasons),
-                    metadata={"reasons": bullet_list(report.reasons)},
+                    metadata={
+                        **clean({f"{c.metric} gain over {c.other}": c.difference for c in report.comparisons}),
+                        "reasons": bullet_list(report.reasons),
+                    },
                 )
             ],
         )

@@ -59,6 +59,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     backfill = dg.BackfillPolicy.single_run() if partitions else None
     raw_key, good_key, bad_key = (dg.AssetKey([stage, declared.table]) for stage in ("raw", "validated", "quarantine"))
     suite = QualitySuite.load(folder / declared.suite) if declared.suite else None
+    meaning = {name: rule.meaning for name, rule in declared.contract.columns.items()}
     shared: dict[str, Any] = {
         "group_name": folder.name,
         "owners": [declared.owner] if declared.owner else None,
@@ -93,7 +94,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         yield dg.MaterializeResult(
             value=came.version,
             data_version=dg.DataVersion(came.version.sha256),
-            metadata=table_metadata(came.version, partitioned=bool(partitions)),
+            metadata=table_metadata(came.version, partitioned=bool(partitions), meaning=meaning),
             check_results=checks,
         )
 
@@ -126,7 +127,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 asset_key=bad_key,
                 data_version=dg.DataVersion(judged.held.sha256),
                 metadata={
-                    **table_metadata(judged.held, partitioned=bool(partitions)),
+                    **table_metadata(judged.held, partitioned=bool(partitions), meaning=meaning),
                     **clean({"rules": judged.rules}),
                 },
             )
@@ -136,7 +137,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 asset_key=good_key,
                 data_version=dg.DataVersion(judged.version.sha256),
                 metadata={
-                    **table_metadata(judged.version, partitioned=bool(partitions)),
+                    **table_metadata(judged.version, partitioned=bool(partitions), meaning=meaning),
                     "quarantined": judged.refused_rows,
                 },
                 check_results=[] if judged.blocked else checks,

@@ -40,6 +40,15 @@ class ColumnRule(BaseModel, frozen=True, extra="forbid"):
     description: str = Field("", description="What the column means, for people.")
     unit: str = Field("", description="What a number counts: minutes, miles, °F ….")
 
+    @property
+    def meaning(self) -> str:
+        """What the column means and counts, for people.
+
+        >>> ColumnRule(type="float64", description="How far.", unit="miles").meaning
+        'How far. Unit: miles.'
+        """
+        return " ".join(filter(None, [self.description, f"Unit: {self.unit}." if self.unit else ""]))
+
     @model_validator(mode="after")
     def _can_be_obeyed(self) -> Self:
         for name, bound in (("min", self.min), ("max", self.max)):

@@ -92,7 +92,7 @@ def test_a_table_shows_rows_schema_and_digest(partitioned, name):
     """Under the names by which Dagster's pages know them."""
     version = TableVersion(table="raw/t", version=3, sha256="ab", rows=5, columns=(Column(name="a", dtype="string"),))
 
-    shown = table_metadata(version, partitioned=partitioned)
+    shown = table_metadata(version, partitioned=partitioned, meaning={"a": "What it is."})
 
     assert (shown[name], shown["rows"], shown["delta_version"], shown["sha256"]) == (5, 5, 3, "ab")
-    assert shown["dagster/column_schema"].columns == [dg.TableColumn("a", "string")]
+    assert shown["dagster/column_schema"].columns == [dg.TableColumn("a", "string", description="What it is.")]
