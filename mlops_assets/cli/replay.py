@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import DeclarationError, StackError
 from mlops_assets.features import FeatureModule
+from mlops_assets.features.columns import as_declared
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
 from mlops_assets.orchestration.project import daily_tables
@@ -94,7 +95,7 @@ class Client:
         order = pc.sort_indices(decided)
         self._decided = decided.take(order)
         self._keys = history[about.key].take(order)
-        self._rows = history.select([name.name for name in module.request]).take(order)
+        self._rows = as_declared(history, module.request).take(order)
         self._path = f"/models/{folder.name}/predict"
         self._address = urlsplit(url)
         self._connection: HTTPConnection | None = None

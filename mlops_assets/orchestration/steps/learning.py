@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from mlops_assets.digests import sha256_bytes
 from mlops_assets.errors import TrainingError, UnknownNameError
 from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_spec
-from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays
+from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays, as_declared
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.features.leakage import find_leaks
 from mlops_assets.governance import Event
@@ -298,7 +298,7 @@ def _window(rows: pa.Table, part: str, span: Span) -> Window:
 
 def _golden(rows: pa.Table, spec: FeatureVectorSpec, scores: npt.NDArray[np.float64]) -> Golden:
     stored = [feature.name for view in spec.views for feature in view.features]
-    request = rows.select([field.name for field in spec.request]).to_pylist()
+    request = as_declared(rows, spec.request).to_pylist()
     return Golden(
         request=request,
         stored={
