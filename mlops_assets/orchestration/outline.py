@@ -257,7 +257,7 @@ def _label(column: pa.ChunkedArray, name: str, data: Path) -> Label:
 
 def _column(name: str, column: pa.ChunkedArray, *, is_label: bool, has_role: bool) -> ColumnOutline:
     """Declare a column as it is found. A label may always be missing: it may not have arrived yet."""
-    kind, different = _kind(name, column.type), pc.count_distinct(column).as_py()
+    kind, different = _kind(name, column.type), len(pc.unique(column.drop_null()))
     unfit = ""
     if not (is_label or has_role):
         if different < 2:

@@ -41,10 +41,7 @@ attributes:
 """
 
 FEATURES_PY = '''\
-"""What {name} looks at: columns by their names, and functions of them.
-
-A request holds what is known when the prediction is asked for: take out whatever becomes known later.
-"""
+"""What {name} looks at. A request holds what is known when it is made: take out whatever becomes known later."""
 
 from datetime import datetime
 
