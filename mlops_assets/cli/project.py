@@ -1,5 +1,6 @@
 """The project a command works on: its folder, its code location and its home."""
 
+import fcntl
 import os
 import shutil
 import sys
@@ -84,7 +85,9 @@ class Project:
             own = self.root / "dagster.yaml"
             shutil.copyfile(own if own.exists() else DEFAULT_DAGSTER_YAML, folder / "dagster.yaml")
         os.environ["DAGSTER_HOME"] = str(folder)
-        instance = dg.DagsterInstance.get()
+        with (folder / "instance.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the first to come makes the tables, and two at once would trip over them
+            instance = dg.DagsterInstance.get()
         _close_abandoned(instance)
         return instance
 

@@ -12,6 +12,7 @@ from mlops_assets.errors import StackError
 
 def start(project: Project, *, dagster: int | None, mlflow: int | None, endpoint: int | None) -> Stack:
     """Give the stack of a project, ready to be entered."""
+    _ = project.instance  # its tables are there before five servers, and perhaps a `mlops refresh`, look for them
     return Stack(
         project.home.root,
         project=project.root,

@@ -1,6 +1,8 @@
 """`mlops new`: a project of one's own that loads, trains, answers and is watched, without a line written."""
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,3 +171,16 @@ def test_refused_data_leave_no_half_a_project(tmp_path):
         make_project(tmp_path / "shop", data=data, **{**ROLES, "time": "price"}, model=None)
 
     assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.slow
+def test_first_commands_may_come_at_once(tmp_path):
+    """All of them find no database; one makes it, and the others wait instead of stumbling over half of it."""
+    data = sales_csv(tmp_path / "sales.csv")
+    folder = make_project(tmp_path / "shop", data=data, **ROLES, model=None).folder
+    look = "from mlops_assets.cli.project import Project; print(Project.find().instance.get_runs())"
+
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda _: run(sys.executable, "-c", look, cwd=folder), range(4)))
+
+    assert said == ["[]\n"] * 4
