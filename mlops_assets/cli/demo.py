@@ -1,4 +1,4 @@
-"""`mlops demo`: the stack, six weeks of New York's flights played to it, and the closing table."""
+"""`mlops demo`: the stack, five weeks of New York's flights played to it, and the closing table."""
 
 import os
 import shutil
@@ -113,7 +113,7 @@ def play(
 
 def planned_faults() -> dict[str, dict[str, Fault]]:
     """Give the batches that go wrong at the source: one with bad rows, one that is not a flights table any more."""
-    return {"2013-04-10": {"flights": _with_bad_rows}, "2013-05-08": {"flights": _with_a_renamed_column}}
+    return {"2013-04-10": {"flights": _with_bad_rows}, "2013-04-24": {"flights": _with_a_renamed_column}}
 
 
 def _with_bad_rows(rows: pa.Table) -> pa.Table:
