@@ -34,9 +34,19 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except MlopsError as error:
-        click.echo(f"mlops: {error}", err=True)
+    except Exception as error:
+        meant = _meant(error)
+        if meant is None:
+            raise
+        click.echo(f"mlops: {meant}", err=True)
         sys.exit(1)
+
+
+def _meant(error: BaseException | None) -> MlopsError | None:
+    """Give the error somebody wrote for the user, which Dagster may have wrapped in its own."""
+    while error is not None and not isinstance(error, MlopsError):
+        error = error.__cause__
+    return error
 
 
 __all__ = ["cli", "main"]

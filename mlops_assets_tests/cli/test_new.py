@@ -1,5 +1,6 @@
 """`mlops new`: a project of one's own that loads, trains, answers and is watched, without a line written."""
 
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -184,3 +185,16 @@ def test_first_commands_may_come_at_once(tmp_path):
         said = list(pool.map(lambda _: run(sys.executable, "-c", look, cwd=folder), range(4)))
 
     assert said == ["[]\n"] * 4
+
+
+def test_a_mistake_in_a_declaration_is_said_without_a_traceback(tmp_path):
+    """Dagster wraps what a component raises; the user is told the file, the line and what was meant."""
+    folder = make_project(tmp_path / "shop", data=sales_csv(tmp_path / "sales.csv"), **ROLES, model=None).folder
+    declared = folder / "shop" / "defs" / MODEL / "defs.yaml"
+    declared.write_text(declared.read_text().replace("champion_evidence", "champion_evidnce"))
+
+    with pytest.raises(AssertionError) as failed:
+        run("mlops", "status", cwd=folder)
+
+    assert re.search(r"mlops: .*\n +defs.yaml:\d+: gate.champion_evidnce: no such key. Did you mean", str(failed.value))
+    assert "Traceback" not in str(failed.value)
