@@ -134,7 +134,13 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         pool="training",
     )
     def model(context: dg.AssetExecutionContext, home: HomeResource, training_set: TrainingSet) -> dg.MaterializeResult:
-        made = steps.fit_model(folder, home.open(), training_set, tags={"dagster_run_id": context.run.run_id})
+        made = steps.fit_model(
+            folder,
+            home.open(),
+            training_set,
+            tags={"dagster_run_id": context.run.run_id},
+            requester=context.run.tags.get(REQUESTER_TAG, steps.PIPELINE),
+        )
         missing = steps.unrecorded(made)
         return dg.MaterializeResult(
             value=made,
@@ -239,8 +245,7 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         check_specs=[check("approval", "granted", "Granted for exactly this digest, and not expired.")],
     )
     def approval(context: dg.AssetExecutionContext, home: HomeResource, dossier: Dossier) -> dg.MaterializeResult:
-        requester = context.run.tags.get(REQUESTER_TAG, steps.PIPELINE)
-        given = steps.decide_approval(folder, home.open(), dossier, requester=requester, at=as_of(context, home.open()))
+        given = steps.decide_approval(folder, home.open(), dossier, at=as_of(context, home.open()))
         return dg.MaterializeResult(
             value=given,
             data_version=dg.DataVersion(given.sha256),

@@ -61,7 +61,7 @@ def served(january, folder, tmp_path_factory):
     home.root.joinpath("records").symlink_to(january.home.root / "records")
     vars(home)["tracking"] = NoTracking()
     training_set, leaks = build_training_set(folder, home, cut_off=LIVE)
-    version = fit_model(folder, home, training_set, tags={})
+    version = fit_model(folder, home, training_set, tags={}, requester="nobody")
     home.releases.put(
         Release(
             model=MODEL,

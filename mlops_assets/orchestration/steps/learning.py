@@ -143,8 +143,13 @@ def decisions(folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_o
     return rows.sort_by([(DECISION_TIME, "ascending"), (about.key, "ascending")])
 
 
-def fit_model(folder: ModelFolder, stores: Home, training_set: TrainingSet, *, tags: Mapping[str, str]) -> ModelVersion:
-    """Fit on the training part, keep the bundle, number it, and show the run in MLflow."""
+def fit_model(
+    folder: ModelFolder, stores: Home, training_set: TrainingSet, *, tags: Mapping[str, str], requester: str
+) -> ModelVersion:
+    """Fit on the training part, keep the bundle, number it, and show the run in MLflow.
+
+    `requester` is who asked for the model; it goes on record, for nobody approves what they asked for.
+    """
     declared, name = folder.declaration, folder.name
     module = FeatureModule.load(folder.features_source, name=name)
     vectorizer = Vectorizer(training_set.spec, module)
@@ -224,6 +229,7 @@ def fit_model(folder: ModelFolder, stores: Home, training_set: TrainingSet, *, t
         data={
             "training_set_sha256": training_set.sha256,
             "rows": rows.num_rows,
+            "requested_by": requester,
             "sources": {s.table: s.sha256 for s in training_set.sources},
         },
         at=training_set.cut_off,

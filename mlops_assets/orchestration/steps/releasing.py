@@ -125,7 +125,7 @@ def write_dossier(
     return made, files["model_card.md"].decode()
 
 
-def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, requester: str, at: datetime) -> Approval:
+def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: datetime) -> Approval:
     """Say whether this version may go live, by rule or by what people decided about it."""
     version = dossier.model_version
     given = evaluate_approval(
@@ -134,7 +134,7 @@ def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, requ
         dossier,
         stores.state.approvals(folder.name, version.sha256),
         at,
-        requester=requester,
+        requester=_requester(stores, version),
     )
     _record(
         stores,
@@ -223,6 +223,16 @@ def _vectors(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArray[
         bare = rows.select([*(field.name for field in plan.module.request), DECISION_TIME])
         rows = training_rows(plan, bare, {v.name: stores.tables.read(f"features/{v.name}") for v in plan.views})
     return bundle.vectorizer.vector(as_arrays(rows, plan.inputs))
+
+
+def _requester(stores: Home, version: ModelVersion) -> str:
+    """Name who first asked for a version; the run that asks for its approval may be another, started by anybody."""
+    asked = (
+        entry.data["requested_by"]
+        for entry in stores.state.audit_entries(model=version.model)
+        if entry.event == Event.MODEL_TRAINED and entry.subject["bundle_sha256"] == version.sha256
+    )
+    return str(next(asked, PIPELINE))
 
 
 def _target(folder: ModelFolder, stores: Home) -> Target[Release]:
