@@ -4,7 +4,7 @@ from typing import Any
 
 from mlops_assets.deployment.local import LocalTarget
 from mlops_assets.deployment.rollout import Rollout, RolloutPolicy, Sighting, State
-from mlops_assets.deployment.target import Release, Releases, Target
+from mlops_assets.deployment.target import EndpointGoneError, Release, Releases, Target
 
 TARGETS: dict[str, type[LocalTarget[Any]]] = {
     "local": LocalTarget,
@@ -12,6 +12,7 @@ TARGETS: dict[str, type[LocalTarget[Any]]] = {
 
 __all__ = [
     "TARGETS",
+    "EndpointGoneError",
     "LocalTarget",
     "Release",
     "Releases",

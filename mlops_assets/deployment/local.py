@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 from mlops_assets.deployment.rollout import Rollout, RolloutPolicy, Sighting
-from mlops_assets.deployment.target import R, Releases
+from mlops_assets.deployment.target import EndpointGoneError, R, Releases
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeploymentError
 from mlops_assets.records import Endpoint
@@ -30,8 +30,10 @@ class LocalTarget(Generic[R]):
         """Bring `release` live and give the endpoint; deploying what is live already only proves that it is.
 
         Raises:
-            DeploymentError: No endpoint answers, and then nothing was changed; or the version did not come live, and
-                then the one before it was put back under the next generation. `rollout` tells the way it went.
+            EndpointGoneError: No endpoint answers, and then nothing was changed; or it went away before the version
+                was tried, and then the version is the one to come live when it is back.
+            DeploymentError: The version did not come live, and the one before it was put back under the next
+                generation. `rollout` tells the way it went.
         """
         with self._client() as client:
             self._greet(client, release.model)
@@ -137,6 +139,13 @@ class LocalTarget(Generic[R]):
                 if any(told[key] != value for key, value in identity.items()):
                     faults.append(f"{name} came from another version")
             scores = [prediction["score"] for prediction in answer["predictions"]]
+        except httpx.TransportError as error:
+            raise EndpointGoneError(
+                f"The endpoint at {self.url} went away while version {rollout.version} of {rollout.model!r} was tried"
+                f" ({type(error).__name__}). Start it again, and deploy again to see that the version is live.",
+                url=self.url,
+                model=rollout.model,
+            ) from error
         except (httpx.HTTPError, DeploymentError, KeyError, ValueError) as error:
             return [f"{type(error).__name__}: {error}"]
         if len(scores) != len(instances):
@@ -152,7 +161,7 @@ class LocalTarget(Generic[R]):
         try:
             client.get("/health/live").raise_for_status()
         except httpx.HTTPError as error:
-            raise DeploymentError(
+            raise EndpointGoneError(
                 f"No endpoint answers at {self.url} ({type(error).__name__}), so nothing was released for {model!r} and"
                 " what was live stays so. Start the stack with `mlops up`, or the endpoint alone with"
                 " `python -m mlops_assets.serving`, then deploy again.",

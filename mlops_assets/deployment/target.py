@@ -4,7 +4,12 @@ from dataclasses import Field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from mlops_assets.errors import DeploymentError
 from mlops_assets.records import Endpoint
+
+
+class EndpointGoneError(DeploymentError):
+    """Nobody answers where the endpoint should be: no fault of the version, and worth another attempt."""
 
 
 class Release(Protocol):

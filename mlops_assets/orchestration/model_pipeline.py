@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from mlops_assets.deployment import EndpointGoneError
 from mlops_assets.digests import sha256_bytes, sha256_json
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
@@ -35,6 +36,7 @@ from mlops_assets.records import (
 )
 
 REQUESTER_TAG = "mlops/requested_by"  # who asked for this release: a person, or the sensor
+ENDPOINT_WAIT_S = 5.0  # three times, longer than it takes a supervisor to end all processes once one has died
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")
 WATCH_CHAIN = ("predictions", "drift", "performance")
 
@@ -263,7 +265,11 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         pool="deployment",
     )
     def endpoint(context: dg.AssetExecutionContext, home: HomeResource, approval: Approval) -> dg.MaterializeResult:
-        live = steps.deploy(folder, home.open(), approval, at=as_of(context, home.open()))
+        try:
+            live = steps.deploy(folder, home.open(), approval, at=as_of(context, home.open()))
+        except EndpointGoneError as error:
+            # It may be on its way back; if the whole stack is going, the run is tried again at the next start.
+            raise dg.RetryRequested(max_retries=3, seconds_to_wait=ENDPOINT_WAIT_S) from error
         return dg.MaterializeResult(
             value=live,
             data_version=dg.DataVersion(live.bundle_sha256),

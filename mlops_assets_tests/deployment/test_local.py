@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from mlops_assets.deployment import LocalTarget, RolloutPolicy
+from mlops_assets.deployment import EndpointGoneError, LocalTarget, RolloutPolicy
 from mlops_assets.errors import DeploymentError
 from mlops_assets.stores.predictions import days
 from mlops_assets.stores.releases import ReleaseStore
-from mlops_assets_tests._endpoint import INSTANCE, MODEL, ServingHome
+from mlops_assets_tests._endpoint import INSTANCE, MODEL, ServingHome, running_endpoint
 
 QUICK = RolloutPolicy(timeout_s=0.5, poll_s=0.02)
 
@@ -21,7 +21,7 @@ def test_without_an_endpoint_nothing_is_released(tmp_path, trained):
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    with pytest.raises(DeploymentError, match="mlops up"):
+    with pytest.raises(EndpointGoneError, match="mlops up"):
         LocalTarget(home.releases, url=url).deploy(home.next_release(home.save(trained.parts)))
 
     assert home.releases.current(MODEL) is None
@@ -104,3 +104,26 @@ def test_an_endpoint_killed_while_waiting_ends_in_a_message(stack, trained):
 
     with pytest.raises(DeploymentError, match="does not answer"):
         target.deploy(stack.home.next_release(stack.home.save(trained.parts)))
+
+
+def test_an_endpoint_killed_before_it_was_tried_leaves_the_release_to_be_proved_later(stack, trained, monkeypatch):
+    """It was no fault of the version: when the endpoint is back, deploying again finds it live and changes nothing."""
+    target = LocalTarget(stack.home.releases, url=stack.endpoint.url)
+    release = stack.home.next_release(stack.home.save(trained.parts))
+    smoke = target._smoke
+
+    def killed_first(client, rollout):
+        stack.endpoint.kill()
+        return smoke(client, rollout)
+
+    monkeypatch.setattr(target, "_smoke", killed_first)
+    with pytest.raises(EndpointGoneError, match="went away while version 1"):
+        target.deploy(release)
+    left = stack.home.releases.current(MODEL)
+    with running_endpoint(stack.home.root) as endpoint:
+        again = LocalTarget(stack.home.releases, url=endpoint.url).deploy(
+            stack.home.next_release(release.bundle_sha256)
+        )
+
+    assert left == release
+    assert (again.generation, again.bundle_sha256) == (1, release.bundle_sha256)
