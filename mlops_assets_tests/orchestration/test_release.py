@@ -5,9 +5,11 @@ import pytest
 
 from mlops_assets.cli.people import bring_back, decide_about
 from mlops_assets.cli.showing import verify_audit
+from mlops_assets.deployment import EndpointGoneError
 from mlops_assets.errors import DeploymentError, GovernanceError, UnknownNameError
 from mlops_assets.evaluation import BusinessValue, GatePolicy
 from mlops_assets.governance import ApprovalPolicy, Charter, Event, gaps
+from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, release_assets
 from mlops_assets.orchestration.record_io import RecordIO
@@ -269,6 +271,26 @@ def test_an_incomplete_dossier_of_high_risk_stops_before_anybody_is_asked(later)
     assert "risks" in check.description
 
 
+def test_a_version_waits_for_an_endpoint_that_comes_back(later, monkeypatch):
+    """A killed endpoint is no fault of the version, so the run does not fail for it."""
+    monkeypatch.setattr("mlops_assets.orchestration.model_pipeline.ENDPOINT_WAIT_S", 0.05)
+    deploy, attempts = steps.deploy, []
+
+    def gone_twice(*given, **named):
+        attempts.append(named["at"])
+        if len(attempts) < 3:
+            raise EndpointGoneError("nobody answers")
+        return deploy(*given, **named)
+
+    monkeypatch.setattr(steps, "deploy", gone_twice)
+    with served(later):
+        result = later.release(at=LATER)
+
+    assert result.success
+    assert attempts == [LATER] * 3
+    assert live(later)[0].version == 2
+
+
 # --- going back -----------------------------------------------------------------------------------
 
 
@@ -281,10 +303,11 @@ def test_a_rollback_puts_the_version_before_live_and_is_on_record(later):
         back = bring_back(later.project, MODEL, reason="boxes came back broken", who=BOSS)
         answered = endpoint.client.get(f"/models/{MODEL}").json()
 
-    entry = later.home.state.audit_entries(model=MODEL)[-1]
+    intended, entry = later.home.state.audit_entries(model=MODEL)[-2:]
     assert answered["bundle_sha256"] == back.bundle_sha256 == first.bundle_sha256
     assert (back.version, back.generation) == (1, 3)
     assert (entry.event, entry.actor, entry.data["reason"]) == (Event.ROLLED_BACK, BOSS, "boxes came back broken")
+    assert (intended.event, intended.actor) == (Event.DEPLOYMENT_STARTED, BOSS)  # a kill in between leaves no riddle
     assert gaps(later.home.state.audit_entries()) == ()
 
 

@@ -196,6 +196,15 @@ def roll_back(folder: ModelFolder, stores: Home, *, by: str, reason: str, at: da
     Raises:
         DeploymentError: There is none, or it did not come live.
     """
+    before = stores.releases.current(folder.name)
+    if before and before.previous_bundle_sha256:  # on record before it is done: a kill in between leaves no riddle
+        stores.state.audit_append(
+            Event.DEPLOYMENT_STARTED,
+            actor=by,
+            subject={"model": folder.name, "bundle_sha256": before.previous_bundle_sha256},
+            data={"replaces": before.bundle_sha256, "reason": reason},
+            at=at,
+        )
     live = _target(folder, stores).rollback(folder.name, at=at)
     stores.state.audit_append(
         Event.ROLLED_BACK,
