@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import dagster as dg
@@ -22,12 +23,13 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.project import DATA_STAGES, REFRESH_JOB, declared_models, declared_tables
 from mlops_assets.orchestration.resources import AS_OF_TAG
 from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
-from mlops_assets.orchestration.sensors import PURPOSE_TAG
+from mlops_assets.orchestration.sensors import PURPOSE_TAG, UNFINISHED
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 
 PROCESS_TAG = "mlops/process"
 PARTITION = "dagster/partition"
+MAX_RETRIES = "dagster/max_retries"
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,23 @@ class Project:
         with (folder / "instance.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the first to come makes the tables, and two at once would trip over them
             instance = dg.DagsterInstance.get()
-        _close_abandoned(instance)
+        _close_runs_of_killed_processes(instance)
         return instance
+
+    def close_runs_of_dead_workers(self) -> None:
+        """Mark runs as failed, and so to be tried again, whose workers were killed with their code server.
+
+        Nobody else does: a code server tells of its own workers only, and Dagster's default launcher knows no others.
+        Until then such runs take the places of others in the queue. Call it while no stack runs on this home.
+        """
+        workers = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+        for run in self.instance.get_runs(dg.RunsFilter(statuses=workers)):
+            if PROCESS_TAG in run.tags:
+                continue
+            if run.status is dg.DagsterRunStatus.CANCELING:
+                self.instance.report_run_canceled(run, "The worker was killed with its code server.")
+            else:
+                self.instance.report_run_failed(run, "The worker was killed with its code server.")
 
     def refresh(self, days: Sequence[str], *, now: datetime) -> list[str]:
         """Bring an unbroken run of days in, in this process; give what went wrong, nothing if nothing did.
@@ -125,6 +142,7 @@ class Project:
                 AS_OF_TAG: now.isoformat(),
                 PROCESS_TAG: _this_process(),
                 PURPOSE_TAG: "refresh",
+                MAX_RETRIES: "0",  # the daemon cannot start again what runs here
             },
             **options,
         )
@@ -149,16 +167,21 @@ def _code_location(pyproject: Path) -> str | None:
 
 
 def _this_process() -> str:
-    return f"{os.getpid()}.{processes.started_at(os.getpid())}"
+    return f"{os.getpid()}.{processes.started_at(os.getpid())}@{gethostname()}"
 
 
-def _close_abandoned(instance: dg.DagsterInstance) -> None:
-    """Mark runs as failed whose process was killed; the queue would count them as running for ever."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    for run in instance.get_runs(started):
-        owner = run.tags.get(PROCESS_TAG)
-        if owner is None:
+def _is_dead(process: str) -> bool:
+    """Tell whether a process is gone; of one on another host, or in another container, nothing is known."""
+    identity, _, host = process.rpartition("@")
+    pid, _, began = identity.partition(".")
+    return host == gethostname() and processes.started_at(int(pid)) != int(began)
+
+
+def _close_runs_of_killed_processes(instance: dg.DagsterInstance) -> None:
+    """Mark runs as failed that were part of a process that was killed; the queue would wait for them for ever."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if not _is_dead(run.tags.get(PROCESS_TAG, "@")):
             continue
-        pid, _, began = owner.partition(".")
-        if processes.started_at(int(pid)) != int(began):
-            instance.report_run_failed(run, "The process this run was part of was killed.")
+        newest = instance.get_run_by_id(run.run_id)
+        if newest and not newest.is_finished:  # it may have ended, and its process with it, since we looked first
+            instance.report_run_failed(newest, "The process this run was part of was killed.")

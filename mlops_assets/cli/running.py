@@ -19,6 +19,7 @@ def start(project: Project, *, dagster: int | None, mlflow: int | None, endpoint
         module=project.module,
         ports=Ports(dagster=dagster, mlflow=mlflow, endpoint=endpoint),
         say=lambda line: click.echo(f"  {line}"),
+        prepare=project.close_runs_of_dead_workers,
     )
 
 

@@ -94,6 +94,7 @@ class Stack:
         ports: Ports asked for; one that is in use is an error.
         say: Takes one line of progress at a time.
         servers: What to run.
+        prepare: Called when nothing of an earlier stack runs any more, and nothing of this one yet.
 
     Raises:
         StackError: A port or the home is in use, a server died, or did not answer in time. Nothing is left running.
@@ -108,6 +109,7 @@ class Stack:
         ports: Ports = Ports(),
         say: Callable[[str], None] = lambda line: None,
         servers: Callable[[Site], Sequence[Server]] = all_servers,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.home = Path(home).absolute()
         self.project = Path(project).absolute()
@@ -115,6 +117,7 @@ class Stack:
         self._ports = ports
         self._say = say
         self._servers = servers
+        self._prepare = prepare
         self._site: Site | None = None
         self._running: dict[str, tuple[subprocess.Popen[bytes], Group]] = {}
         self._failure: StackError | None = None
@@ -135,6 +138,7 @@ class Stack:
         try:
             self._handle_signals()
             self._end_leftovers()
+            self._prepare()
             self._start()
         except BaseException:
             self.stop()

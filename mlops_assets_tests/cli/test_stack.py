@@ -189,6 +189,22 @@ def test_the_next_start_ends_what_a_killed_supervisor_and_guard_left(tmp_path):
     assert none_alive(left)
 
 
+def test_what_has_to_be_prepared_is_when_nothing_runs(tmp_path):
+    """After what an earlier stack left has ended, and before the first server is started."""
+    with supervised_elsewhere(tmp_path) as supervisor:
+        left = groups_of(tmp_path)
+        os.kill(guard_of(supervisor.pid), signal.SIGKILL)
+        supervisor.kill()
+        supervisor.wait()
+        seen: list[tuple[bool, dict[str, Group]]] = []
+
+        with TinyStack(tmp_path, prepare=lambda: seen.append((none_alive(left), groups_of(tmp_path)))):
+            started = groups_of(tmp_path)
+
+    assert seen == [(True, left)]
+    assert started != left
+
+
 def test_the_next_start_spares_a_stranger_with_a_pid_of_ours(tmp_path):
     """A pid that was given to somebody else since, as its start time shows, is not ended."""
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
