@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlops_assets.cli.project import Project
+from mlops_assets.cli.project import PARTITION, Project
 from mlops_assets.errors import DeclarationError, StackError
 from mlops_assets.features import FeatureModule
 from mlops_assets.features.columns import as_declared
@@ -28,7 +28,7 @@ from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
 from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
 from mlops_assets.orchestration.schedules import missing_days
-from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG, UNFINISHED, is_weighed, unmeasured_windows
+from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG, is_under_way, is_weighed, unmeasured_windows
 from mlops_assets.records import RetrainingDecision
 
 PATIENCE_S = 600.0  # for one thing to happen; a busy machine with two cores takes its time
@@ -194,7 +194,7 @@ class Replay:
             self._say(f"bringing in {len(days)} days of history, {days[0]} to {days[-1]}")
             self._require(self.project.refresh(days, now=self._now()), f"{days[0]} to {days[-1]}")
         for name in self._models:
-            if self.home.releases.current(name) is None:
+            if self.home.releases.current(name) is None and not self._is_releasing(name):
                 self._ask_for_first_model(name)
         self._settle()
         for name in self._models:
@@ -255,13 +255,28 @@ class Replay:
             asking.join()
 
     def _unmeasured(self, now: datetime) -> bool:
-        waiting = any(unmeasured_windows(name, f.declaration, self.home, now) for name, f in self._models.items())
-        if not waiting:
-            return False
-        failed = dg.RunsFilter(tags={PURPOSE_TAG: "watch"}, statuses=[dg.DagsterRunStatus.FAILURE])
-        if self.project.instance.get_run_records(failed, limit=1):
-            raise StackError("A run that measures a window failed. Look at the newest failed run in Dagster.")
-        return True
+        """Tell whether windows that are over wait to be measured.
+
+        Raises:
+            StackError: The run that was to measure one failed, and will not be tried again.
+        """
+        waiting = [
+            (name, window)
+            for name, folder in self._models.items()
+            for window in unmeasured_windows(name, folder.declaration, self.home, now)
+        ]
+        for name, window in waiting:
+            watching = dg.RunsFilter(tags={PURPOSE_TAG: "watch", PARTITION: window})
+            measured = dg.AssetKey([name, "performance"])
+            runs = [r for r in self.project.instance.get_runs(watching) if measured in (r.asset_selection or ())]
+            if runs and runs[0].status is dg.DagsterRunStatus.FAILURE and not is_under_way(runs[0]):
+                raise StackError(
+                    f"The run that was to measure {name} in the window {window} failed. Look at run {runs[0].run_id} "
+                    "in Dagster, mend what it says and re-execute it there.",
+                    model=name,
+                    window=window,
+                )
+        return bool(waiting)
 
     def _weighed(self) -> bool:
         """Tell whether the retraining sensor has looked since the newest window was measured."""
@@ -269,15 +284,14 @@ class Replay:
 
     def _releasing(self) -> bool:
         """Tell whether a retraining was asked for whose run has not ended."""
-        instance = self.project.instance
-        for name in self._models:
-            asked = [decision for decision in self.home.state.decisions(name) if decision.retrain]
-            if not asked:
-                continue
-            runs = instance.get_runs(dg.RunsFilter(tags={ANSWERS_TAG: asked[-1].answers}), limit=1)
-            if not runs or runs[0].status in UNFINISHED:
-                return True
-        return False
+        return any(self._is_releasing(name) for name in self._models)
+
+    def _is_releasing(self, name: str) -> bool:
+        asked = [decision for decision in self.home.state.decisions(name) if decision.retrain]
+        if not asked:
+            return False
+        runs = self.project.instance.get_runs(dg.RunsFilter(tags={ANSWERS_TAG: asked[-1].answers}), limit=1)
+        return not runs or is_under_way(runs[0])
 
     def _ask_again(self, stop: Event) -> None:
         while not stop.is_set():
@@ -302,15 +316,15 @@ class Replay:
             sleep(LOOK_S)
 
     def _ask_for_first_model(self, name: str) -> None:
-        now = self._now()
+        earlier = sum(decision.retrain for decision in self.home.state.decisions(name))
         self.home.state.decide_once(
             RetrainingDecision(
                 model=name,
                 retrain=True,
                 trigger="request",
                 reason="First model: nothing is live yet.",
-                answers=f"first:{name}:{now.isoformat()}",
-                decided_at=now,
+                answers=f"first:{name}:{earlier}",  # one that came to nothing is asked for again
+                decided_at=self._now(),
             )
         )
 

@@ -72,14 +72,15 @@ def retrain_sensor(models: Mapping[str, ModelFolder], *, job_name: str) -> dg.Se
         for name, folder in models.items():
             window = newest_window(stores, name)
             decision = weigh(name, folder.declaration, stores, time, in_flight=_in_flight(context.instance, name))
-            if stores.state.decide_once(decision) and decision.retrain:
-                stores.state.audit_append(
-                    Event.RETRAIN_TRIGGERED,
-                    actor=SENSOR,
-                    subject={"model": name},
-                    data={"trigger": decision.trigger, "reason": decision.reason, "answers": decision.answers},
-                    at=time,
-                )
+            with stores.state.together():
+                if stores.state.decide_once(decision) and decision.retrain:
+                    stores.state.audit_append(
+                        Event.RETRAIN_TRIGGERED,
+                        actor=SENSOR,
+                        subject={"model": name},
+                        data={"trigger": decision.trigger, "reason": decision.reason, "answers": decision.answers},
+                        at=time,
+                    )
             stores.records.put(WEIGHED, name, Weighed(as_of=time, window=window))
             # The ledger is written before Dagster hears of it, so a kill in between must not lose the request:
             # the newest yes is repeated until a run carries its digest, and the run key keeps it from running twice.
@@ -246,9 +247,16 @@ def _champion(name: str, stores: Home) -> ModelVersion | None:
     return stores.records.get(("versions", name), release.bundle_sha256, ModelVersion)
 
 
+def is_under_way(run: dg.DagsterRun) -> bool:
+    """Tell whether a run has not ended, or died and is about to be tried again."""
+    return run.status in UNFINISHED or run.is_complete_and_waiting_to_retry
+
+
 def _in_flight(instance: dg.DagsterInstance, name: str) -> bool:
-    wanted = dg.RunsFilter(tags={MODEL_TAG: name, PURPOSE_TAG: "release"}, statuses=UNFINISHED)
-    return bool(instance.get_run_records(wanted, limit=1))
+    wanted = dg.RunsFilter(
+        tags={MODEL_TAG: name, PURPOSE_TAG: "release"}, statuses=[*UNFINISHED, dg.DagsterRunStatus.FAILURE]
+    )
+    return any(is_under_way(run) for run in instance.get_runs(wanted))
 
 
 def _answered(instance: dg.DagsterInstance, decision: RetrainingDecision) -> bool:

@@ -129,6 +129,41 @@ def test_a_new_finding_during_a_release_waits_with_its_reason(degraded):
     assert second.run_key != first.run_key
 
 
+def test_a_run_that_died_and_is_about_to_be_tried_again_is_under_way(degraded):
+    """Between its end and its next attempt lie seconds, or, if everything was killed, the time to the next start."""
+    (first,) = tick(degraded, cooldown_days=0, max_cooldown_days=0).run_requests
+    run = started(degraded, first)
+    degraded.instance.report_run_failed(run)
+    degraded.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    degraded.measured("2024-02-12", degraded=True)
+    degraded.at(TWO_WEEKS_LATER + 7 * DAY)
+
+    waiting = tick(degraded, cooldown_days=0, max_cooldown_days=0).run_requests
+    degraded.instance.add_run_tags(run.run_id, {"dagster/auto_retry_run_id": "its next attempt, which has ended"})
+    (second,) = tick(degraded, cooldown_days=0, max_cooldown_days=0).run_requests
+
+    assert waiting == []
+    assert second.run_key != first.run_key
+
+
+def test_a_decision_and_its_audit_entry_are_never_apart(degraded, monkeypatch):
+    """Killed between the two, the tick has written neither, and the next one writes both."""
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlops_assets.stores.state.StateStore.audit_append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tick(degraded)
+    decided = [d for d in degraded.home.state.decisions(MODEL) if d.retrain]
+    tick(degraded)
+
+    assert decided == []
+    assert [d.retrain for d in degraded.home.state.decisions(MODEL)] == [True]
+    assert [e.event for e in degraded.home.state.audit_entries()].count(Event.RETRAIN_TRIGGERED) == 1
+
+
 def test_why_it_did_not_fire_is_on_record_once(shop):
     """Every tick looks, the ledger keeps one line per reason."""
     shop.measured("2024-01-29", degraded=False)
