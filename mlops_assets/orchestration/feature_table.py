@@ -86,8 +86,9 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
         keys: Sequence[Key] = context.partition_keys if partitions else [None]
         rows = compute_partitions(declared, stores, keys)
         stores.records.put(VIEWS, view.name, view)
-        version = write(stores, f"features/{declared.name}", rows)
+        # The table last: a day counts as in when its table has it, so what a kill cuts off before is done again.
         online = stores.online.write(view, pa.concat_tables(rows.values()))
+        version = write(stores, f"features/{declared.name}", rows)
         return dg.MaterializeResult(
             value=version,
             data_version=dg.DataVersion(version.sha256),
