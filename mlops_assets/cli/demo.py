@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -140,4 +141,7 @@ def _forget(project: Project) -> None:
         return
     if not ((root / "clock").exists() or (root / "stack.json").exists()):
         raise StackError(f"{root} is not the home of a demo, so it is left alone. Name another with --home.")
-    shutil.rmtree(root)
+    # Out of the way in one step: of a folder half removed, nobody could tell any more whose it was.
+    aside = Path(tempfile.mkdtemp(prefix=f".{root.name}-forgotten-", dir=root.parent))
+    root.rename(aside / root.name)
+    shutil.rmtree(aside)
