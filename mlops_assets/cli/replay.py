@@ -170,11 +170,13 @@ class Replay:
         self._recent: list[tuple[Client, bytes]] = []
 
     def run(self) -> None:
-        """Play until the end, and until the last window that is over has been measured and weighed."""
+        """Play until the end, and until the windows that are over by then have been measured and weighed."""
         self.begin()
         while (now := self._now()) < self._end + REFRESH_WAIT:
             self._day(now)
             self._day_done(now.date())
+        labels_in = max(timedelta(hours=folder.declaration.monitor.wait_hours) for folder in self._models.values())
+        set_replay_time(self.home, max(self._now(), self._end + REFRESH_WAIT + labels_in))
         self._settle()
 
     def begin(self) -> None:
