@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from mlops_assets.digests import sha256_json
 from mlops_assets.features.definition import ViewDefinition, lineage
 from mlops_assets.features.view import PartitionedTable, compute, compute_many
-from mlops_assets.orchestration.declaring import attributes_model, declare
+from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
 from mlops_assets.orchestration.metadata import table_metadata
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
 from mlops_assets.orchestration.raw_table import folder_of
@@ -71,7 +71,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
         owners=[declared.owner] if declared.owner else None,
         kinds={"duckdb", "delta"},
         code_version=sha256_json(declared.model_dump(mode="json"))[:12],
-        metadata={"view": declared.model_dump_json()},
+        metadata={DECLARATION: declared.model_dump_json(), FOLDER: str(folder)},
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
         check_specs=[

@@ -7,6 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
+from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
+from mlops_assets.orchestration.known_names import require_known_names
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
 from mlops_assets.orchestration.record_io import RecordIO
@@ -35,6 +37,7 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         ),
     )
     models = declared_models(declared)
+    require_known_names(declared, tables=declared_tables(declared), views=declared_views(declared), models=models)
     daily = daily_tables(declared)
     jobs, sensors, schedules = [], [], []
     if models:
@@ -76,6 +79,18 @@ def declared_tables(defs: dg.Definitions) -> dict[str, tuple[Path, TableDeclarat
         )
         for spec in defs.resolve_all_asset_specs()
         if DECLARATION in spec.metadata and spec.key.path[0] == "raw"
+    }
+
+
+def declared_views(defs: dg.Definitions) -> dict[str, tuple[Path, FeatureTableDeclaration]]:
+    """Give the folder and the declaration of every feature view, read back from the asset that carries them."""
+    return {
+        spec.key.path[-1]: (
+            Path(spec.metadata[FOLDER]),
+            FeatureTableDeclaration.model_validate_json(spec.metadata[DECLARATION]),
+        )
+        for spec in defs.resolve_all_asset_specs()
+        if DECLARATION in spec.metadata and spec.key.path[0] == "features"
     }
 
 

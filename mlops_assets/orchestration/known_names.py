@@ -1,0 +1,85 @@
+"""Names that one declaration uses and another defines, checked once all of them are loaded.
+
+A view or table that is only asked for at run time would be missed weeks later, by the first training.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_assets.errors import DeclarationError, UnknownNameError
+from mlops_assets.features.definition import ViewDefinition
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.table_declaration import TableDeclaration
+
+Tables = Mapping[str, tuple[Path, TableDeclaration]]
+Views = Mapping[str, tuple[Path, ViewDefinition]]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A name used under `key` in the `defs.yaml` of `folder`, and those that could be meant."""
+
+    folder: Path
+    key: str
+    kind: str
+    name: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        file = self.folder / "defs.yaml"
+        place = f"{self.folder.name}/{file.name}:{_line(file, self.name)}"
+        return f"{place}: {self.key}: {UnknownNameError(self.kind, self.name, known=self.known)}"
+
+
+def require_known_names(
+    defs: dg.Definitions, *, tables: Tables, views: Views, models: Mapping[str, ModelFolder]
+) -> None:
+    """Make sure that every table, view and column a declaration names is there.
+
+    Raises:
+        DeclarationError: Some are not; the message lists each with file, line and what was probably meant.
+    """
+    made = defs.resolve_asset_graph().materializable_asset_keys  # a name that is only used is a key of the graph, too
+    known_tables, known_views = (_names(made, stage) for stage in ("validated", "features"))
+    uses = [
+        *_of_views(views, known_tables),
+        *(use for folder in models.values() for use in _of_model(folder, tables, known_tables, known_views)),
+    ]
+    wrong = [str(use) for use in uses if use.name not in use.known]
+    if wrong:
+        raise DeclarationError("Nothing is loaded, for what is not there is asked for:\n  " + "\n  ".join(wrong))
+
+
+def _names(keys: Iterable[dg.AssetKey], stage: str) -> tuple[str, ...]:
+    return tuple(key.path[1] for key in keys if len(key.path) == 2 and key.path[0] == stage)
+
+
+def _of_views(views: Views, known_tables: tuple[str, ...]) -> Iterator[Use]:
+    for folder, view in views.values():
+        for alias, table in view.tables.items():
+            yield Use(folder, f"tables.{alias}", "table", table, known_tables)
+
+
+def _of_model(
+    folder: ModelFolder, tables: Tables, known_tables: tuple[str, ...], known_views: tuple[str, ...]
+) -> Iterator[Use]:
+    about = folder.declaration.decisions
+    yield Use(folder.path, "decisions.table", "table", about.table, known_tables)
+    for view in folder.declaration.views:
+        yield Use(folder.path, "views", "feature view", view, known_views)
+    if about.table in tables:
+        columns = tuple(tables[about.table][1].contract.columns)
+        for key in ("key", "time", "known_at"):
+            if column := getattr(about, key):
+                yield Use(folder.path, f"decisions.{key}", f"column of {about.table}", column, columns)
+
+
+def _line(file: Path, name: str) -> int:
+    """Give the first line that holds `name` as a whole word."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    lines = file.read_text().splitlines() if file.exists() else []
+    return next((number for number, line in enumerate(lines, 1) if word.search(line)), 1)
