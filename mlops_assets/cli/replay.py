@@ -7,7 +7,7 @@ it measured, weighs the findings and retrains.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
 from time import monotonic, sleep
