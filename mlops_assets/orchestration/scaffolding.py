@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from mlops_assets.errors import DeclarationError, MlopsError
 from mlops_assets.orchestration.outline import ColumnOutline, Label, ModelOutline, require_name
+from mlops_assets.orchestration.outline_of_data import outline_of_data
 
 WIDTH = 120
 
@@ -73,6 +74,29 @@ def label({column}: Array) -> Array:
     return {value}
 '''
 
+VIEW_YAML = """\
+type: mlops_assets.orchestration.RawTable
+attributes:
+  table: {name}_rows
+  description: What {name} is computed from. Take this half out if the table is there already.
+  source: {{kind: files, paths: ["{{here}}/{name}.csv"]}}
+  contract:
+    columns:
+      customer: {{type: string}}
+      at: {{type: timestamp}}
+---
+type: mlops_assets.orchestration.FeatureTable
+attributes:
+  name: {name}
+  description: What is known of each customer.
+  keys: {{customer: string}}
+  features: {{customer_rows: float64}}
+  tables: {{seen: {name}_rows}}
+  event_time: newest
+  ttl: P365D
+  sql: SELECT customer, count(*) AS customer_rows, max(at) AS newest FROM seen GROUP BY customer
+"""
+
 REQUEST_TYPES = {"string": "str", "timestamp": "datetime"}  # the other columns are sent as numbers
 
 
@@ -86,7 +110,7 @@ def write_model(outline: ModelOutline, folder: Path) -> None:
 
 def write_model_of(data: Path, folder: Path, *, key: str, time: str, label: str) -> None:
     """Write the files of a model of `data` into `folder`, whose name is the model's, beside a copy of the data."""
-    write_model(ModelOutline.of_file(folder.name, data, key=key, time=time, label=label), folder)
+    write_model(outline_of_data(folder.name, data, key=key, time=time, label=label), folder)
     copyfile(data, folder / data.name)
 
 
@@ -229,8 +253,7 @@ class ModelPipelineScaffolder(dg.Scaffolder[ModelParams]):
 
     def _write(self, request: dg.ScaffoldRequest[ModelParams]) -> None:
         folder, told = request.target_path, request.params
-        if request.append or request.scaffold_format != "yaml":
-            raise DeclarationError("A model is a folder of its own with a defs.yaml: leave --append and --format out.")
+        _require_folder(request, "model")
         given = {name: value for name, value in told.model_dump().items() if value is not None}
         if not given:
             return write_model(ModelOutline.blank(folder.name), folder)
@@ -258,22 +281,16 @@ class RawTableScaffolder(dg.Scaffolder[BaseModel]):
 
 
 class FeatureTableScaffolder(dg.Scaffolder[BaseModel]):
-    """Makes a folder with one feature view to fill in."""
+    """Makes a folder with one feature view to fill in, over a table to fill in."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write defs.yaml."""
         with refusals_in_words(request.target_path):
+            _require_folder(request, "view")
             name = require_name("view", request.target_path.name)
-        scaffold_component(
-            request,
-            {
-                "name": name,
-                "description": "What is known of each customer.",
-                "keys": {"customer": "string"},
-                "features": {"customer_orders": "float64"},
-                "tables": {"orders": "orders"},
-                "event_time": "newest",
-                "ttl": "P365D",
-                "sql": "SELECT customer, count(*) AS customer_orders, max(at) AS newest FROM orders GROUP BY customer",
-            },
-        )
+        (request.target_path / "defs.yaml").write_text(VIEW_YAML.format(name=name))
+
+
+def _require_folder(request: dg.ScaffoldRequest[Any], kind: str) -> None:
+    if request.append or request.scaffold_format != "yaml":
+        raise DeclarationError(f"A {kind} is made as a folder with a defs.yaml: leave --append and --format out.")

@@ -14,6 +14,7 @@ from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.outline import ModelOutline, as_name, require_name
+from mlops_assets.orchestration.outline_of_data import outline_of_data
 from mlops_assets.orchestration.scaffolding import write_model, write_model_of
 from mlops_assets.orchestration.steps.learning import label_columns_of
 from mlops_assets.orchestration.table_declaration import TableDeclaration
@@ -23,7 +24,7 @@ from mlops_assets_tests._sales import DAYS, ROLES, ROWS, sales, sales_csv
 
 def outline(folder: Path, **changed: Any) -> ModelOutline:
     """Read the outline off sales, some of whose columns are others."""
-    return ModelOutline.of_file("sales", sales_csv(folder / "sales.csv", changed=changed), **ROLES)
+    return outline_of_data("sales", sales_csv(folder / "sales.csv", changed=changed), **ROLES)
 
 
 class Written:
@@ -218,7 +219,7 @@ def test_a_file_too_small_to_judge_a_model_on_is_refused(tmp_path, how):
     data = sales_csv(tmp_path / "sales.csv", **how)
 
     with pytest.raises(DeclarationError, match="Bring more history"):
-        ModelOutline.of_file("sales", data, **ROLES)
+        outline_of_data("sales", data, **ROLES)
 
 
 def test_a_key_in_numbers_is_refused_where_its_type_is_fixed(tmp_path):
@@ -226,7 +227,7 @@ def test_a_key_in_numbers_is_refused_where_its_type_is_fixed(tmp_path):
     pq.write_table(sales(changed={"sale": range(ROWS)}), tmp_path / "sales.parquet")
 
     with pytest.raises(DeclarationError, match="Write the column as strings"):
-        ModelOutline.of_file("sales", tmp_path / "sales.parquet", **ROLES)
+        outline_of_data("sales", tmp_path / "sales.parquet", **ROLES)
 
 
 @pytest.mark.parametrize("name", ["Fraud", "2nd", "class", "raw", "a-b", ""])
