@@ -11,6 +11,8 @@
     mlflow.sqlite  runs and registry (or MLOPS_MLFLOW_URI), artefacts in mlartifacts/
     landing/       where batches land that replace or extend the archive's
     clock          the time of a replay; absent, time is the wall clock's
+
+Nothing is made before it is needed.
 """
 
 import os
