@@ -18,8 +18,8 @@ MISTAKES = {
     ),
     "its table": (
         "decisions: {table: orders",
-        "decisions: {table: oders",
-        f"{MODEL}/defs.yaml:6: decisions.table: table 'oders' is not known. Did you mean 'orders'?",
+        "decisions: {table: ordrs",
+        f"{MODEL}/defs.yaml:6: decisions.table: table 'ordrs' is not known. Did you mean 'orders'?",
     ),
     "its key": (
         "key: order_id",
