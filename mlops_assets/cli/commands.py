@@ -127,23 +127,24 @@ def replay(home: str | None, start: datetime, end: datetime) -> None:
 @click.argument("last", required=False)
 def refresh(home: str | None, first: str | None, last: str | None) -> None:
     """Bring data in: the days FIRST to LAST, or every day that has arrived and is not in yet."""
+    from mlops_assets.cli.showing import telling_quarantines
     from mlops_assets.orchestration.project import daily_tables
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.schedules import missing_days
 
     project = _project(home)
     time = now(project.home)
-    if faults := project.refresh_whole_tables(now=time):
-        raise click.ClickException("; ".join(faults))
-    daily = daily_tables(project.definitions)
-    if first and not daily:
-        raise click.ClickException("No table of this project comes in days; all are read whole. Leave the days out.")
-    if first:
-        begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
-        _bring_in(project, [[(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]], time)
-        return
-    _bring_in(project, missing_days(daily, project.home, time), time)
-    click.echo(f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
+    with telling_quarantines(project):
+        if faults := project.refresh_whole_tables(now=time):
+            raise click.ClickException("; ".join(faults))
+        daily = daily_tables(project.definitions)
+        if first and not daily:
+            raise click.ClickException("No table of this project comes in days; all are read whole: leave them out.")
+        if first:
+            begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
+            days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
+        _bring_in(project, [days] if first else missing_days(daily, project.home, time), time)
+    click.echo("It is in." if first else f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
 
 
 def _bring_in(project: "Project", runs: list[list[str]], time: datetime) -> None:

@@ -1,11 +1,14 @@
 """What is live, how it does and what was decided, as text."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from mlops_assets.cli.project import Project
-from mlops_assets.governance import gaps
+from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.resources import now, replay_time
 from mlops_assets.records import PerformanceReport
 
@@ -31,6 +34,21 @@ def show_status(project: Project) -> None:
     console = Console()
     console.print(f"Time is {now(home):%Y-%m-%d %H:%M} UTC{clock}.")
     console.print(table)
+
+
+@contextmanager
+def telling_quarantines(project: Project) -> Iterator[None]:
+    """Tell which rows went into quarantine in the course of a block, and why."""
+    state = project.home.state
+    before = len(state.audit_entries())
+    try:
+        yield
+    finally:
+        for entry in state.audit_entries(after_seq=before):
+            if entry.event == Event.DATA_QUARANTINED:
+                table, rules = entry.subject["table"], entry.data["rules"].items()
+                why = ", ".join(f"{rule} {count}" for rule, count in rules)
+                click.echo(f"{entry.data['rows']} rows of {table} went to quarantine/{table}: {why}")
 
 
 def show_audit(project: Project, model: str | None) -> None:

@@ -198,3 +198,16 @@ def test_a_mistake_in_a_declaration_is_said_without_a_traceback(tmp_path):
 
     assert re.search(r"mlops: .*\n +defs.yaml:\d+: gate.champion_evidnce: no such key. Did you mean", str(failed.value))
     assert "Traceback" not in str(failed.value)
+
+
+@pytest.mark.slow
+def test_rows_that_break_the_contract_are_told_when_they_come(tmp_path):
+    """A key for the second time and a price that is missing: both rows are held, and the user hears of it."""
+    folder = make_project(tmp_path / "shop", data=sales_csv(tmp_path / "sales.csv"), **ROLES, model=None).folder
+    with (folder / "shop" / "defs" / MODEL / "sales.csv").open("a") as data:
+        data.write('"S00001",2024-04-11T00:00:00Z,9.5,1,30,"DE",false,0\n')
+        data.write('"S99999",2024-04-11T00:00:00Z,,1,30,"DE",false,0\n')
+
+    said = run("mlops", "refresh", cwd=folder)
+
+    assert re.search(rf"rows of {MODEL} went to quarantine/{MODEL}: .*price", said)
