@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +29,7 @@ TOLD = {
     Event.DEPLOYMENT_FAILED: "deployment failed",
     Event.ROLLED_BACK: "rolled back",
 }
-SAMPLE = 2000
+SAMPLE = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,17 +186,18 @@ def _expectations(
 
 
 def _parity(project: Project, name: str) -> ParityReport:
-    """Compare a sample of the sealed predictions of the version that is live with the offline path."""
-    home = project.home
-    rows = sealed_predictions(home, name)
-    release = home.releases.current(name)
-    if release is None:
-        return ParityReport(n=0, equal=0)
-    live = rows.filter(pa.compute.equal(rows["bundle_sha256"], release.bundle_sha256))
-    step = max(live.num_rows // SAMPLE, 1)
-    if not live.num_rows:
-        return ParityReport(n=0, equal=0)
-    return check_parity(project.models[name], home, live.take(pa.array(range(0, live.num_rows, step))))
+    """Compare a sample of the sealed predictions, every version's, with the offline path."""
+    rows = sealed_predictions(project.home, name)
+    sample = rows.take(pa.array(range(0, rows.num_rows, max(rows.num_rows // SAMPLE, 1))))
+    reports = [
+        check_parity(project.models[name], project.home, sample.filter(pc.equal(sample["bundle_sha256"], sha256)))
+        for sha256 in sample["bundle_sha256"].unique()
+    ]
+    return ParityReport(
+        n=sum(report.n for report in reports),
+        equal=sum(report.equal for report in reports),
+        first=next((report.first for report in reports if report.first), None),
+    )
 
 
 def _why(event: str, data: Mapping[str, Any]) -> str:

@@ -218,7 +218,7 @@ class Replay:
         for again in self._late(day):
             self._world.land(again, {})
             self._say(f"{again}: the corrected batch has landed")
-            self.project.refresh([again], now=now)
+            self.project.refresh([again], now=until)  # after the day's decisions, which could not know it
         self._world.land(day, self._faults.get(day, {}))
         for fault in self.project.refresh([day], now=until):
             self._say(fault)

@@ -35,8 +35,8 @@ def point_in_time(labels: pa.Table, views: Sequence[tuple[FeatureView, pa.Table]
         views: Each view with its rows: keys, features, `event_time`, `known_at`.
 
     Raises:
-        FeatureError: A column is missing or there twice, two rows of a key are known at the same moment, or a row
-            claims to be known before it was true.
+        FeatureError: A column is missing or there twice, two rows of a key share both their times, or a row claims to
+            be known before it was true.
     """
     _expect(labels, [DECISION_TIME], what="the labels")
     if labels.schema.field(DECISION_TIME).type != UTC_MICROSECONDS:
@@ -99,15 +99,17 @@ def _look_up(view: FeatureView, labels: pa.Table, rows: pa.Table) -> pa.Table:
         connection.register("rows", rows.select([*keys, *features, "event_time", "known_at"]))
         connection.execute(f"""
             CREATE TEMP TABLE known AS
-            SELECT *, lag(known_at) OVER history IS NOT DISTINCT FROM known_at AS tied
+            SELECT *,
+                lag((known_at, event_time)) OVER history IS NOT DISTINCT FROM (known_at, event_time) AS tied,
+                lead(known_at) OVER history IS NOT DISTINCT FROM known_at AS outdone
             FROM rows
             WINDOW history AS (PARTITION BY {per_key} ORDER BY known_at, event_time ROWS UNBOUNDED PRECEDING)
-            QUALIFY tied OR known_at < event_time OR event_time >= max(event_time) OVER history
+            QUALIFY tied OR known_at < event_time OR NOT outdone AND event_time >= max(event_time) OVER history
         """).fetchall()
         _refuse_rows(
             view,
             connection.sql(f"SELECT {per_key}, known_at FROM known WHERE tied").to_arrow_table(),
-            "share their key and known_at with another, so which of them answers would be chance",
+            "share their key and both times with another, so which of them answers would be chance",
         )
         _refuse_rows(
             view,

@@ -1,7 +1,7 @@
 """`FeatureTable`: a feature view, computed once, read by training from its table and by the endpoint online."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -11,16 +11,18 @@ from pydantic import BaseModel, Field
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.features.definition import ViewDefinition, lineage
+from mlops_assets.features.revision import revise
 from mlops_assets.features.view import PartitionedTable, compute, compute_many
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
 from mlops_assets.orchestration.metadata import table_metadata
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
-from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.ingesting import Key, write
 from mlops_assets.orchestration.steps.learning import VIEWS
+from mlops_assets.orchestration.steps.releasing import in_use_since
 from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home
 
@@ -84,7 +86,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     def features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         stores = home.open()
         keys: Sequence[Key] = context.partition_keys if partitions else [None]
-        rows = compute_partitions(declared, stores, keys)
+        rows = compute_partitions(declared, stores, keys, at=as_of(context, stores))
         stores.records.put(VIEWS, view.name, view)
         # The table last: a day counts as in when its table has it, so what a kill cuts off before is done again.
         online = stores.online.write(view, pa.concat_tables(rows.values()))
@@ -106,16 +108,43 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     return features
 
 
-def compute_partitions(declared: FeatureTableDeclaration, stores: Home, keys: Sequence[Key]) -> Mapping[Key, pa.Table]:
-    """Compute the rows of a view for the partitions `keys` from the stored tables it reads."""
+def compute_partitions(
+    declared: FeatureTableDeclaration, stores: Home, keys: Sequence[Key], *, at: datetime
+) -> Mapping[Key, pa.Table]:
+    """Compute the rows of a view for the partitions `keys` from the stored tables it reads.
+
+    Once a model that reads the view is live, rows that are late or come again are known from `at` on, when they came.
+    Before, no endpoint looked for them, and the archive is taken to have been in time.
+    """
     spans: dict[Key, Span] = {key: span_of(key) for key in keys if key}
     tables = {
         alias: _read(f"validated/{table}", declared, stores, list(spans.values()))
         for alias, table in declared.tables.items()
     }
-    if not spans:
-        return {None: compute(declared, tables)}
-    return {**compute_many(declared, tables, {**spans})}
+    rows: dict[Key, pa.Table] = (
+        {**compute_many(declared, tables, {**spans})} if spans else {None: compute(declared, tables)}
+    )
+    live_since = in_use_since(stores, declared.name)
+    if live_since is None:
+        return rows
+    late = [key for key in keys if _is_late(declared, key, live_since=live_since, at=at)]
+    view, stored = declared.record(), f"features/{declared.name}"
+    return rows | {key: revise(view, rows[key], before=_there(stores, stored, key), at=at) for key in late}
+
+
+def _is_late(declared: ViewDefinition, key: Key, *, live_since: datetime, at: datetime) -> bool:
+    """Tell whether an endpoint may have looked for a partition before `at`, when it came in or came again."""
+    if key is None:
+        return at > live_since
+    end = span_of(key).end
+    return at > end + declared.available_after and end + declared.ttl >= live_since
+
+
+def _there(stores: Home, table: str, key: Key) -> pa.Table | None:
+    """Give a partition, or the whole of a table that has none; None if it was never written."""
+    if not stores.tables.exists(table) or (key and key not in stores.tables.partitions(table)):
+        return None
+    return stores.tables.read(table, partitions=[key] if key else None)
 
 
 def _read(table: str, declared: ViewDefinition, stores: Home, spans: Sequence[Span]) -> PartitionedTable:

@@ -143,7 +143,17 @@ def test_a_late_row_does_not_hide_a_newer_one():
 def test_ties_are_refused_with_the_rows():
     """Otherwise DuckDB would answer with either."""
     with pytest.raises(FeatureError, match=r"carrier=UA, gate=1, known_at=2013-01-01 06:00:00"):
-        point_in_time(labels_of(("UA", 1, 8)), [(VIEW, rows_of(("UA", 1, 5, 1, 0.1), ("UA", 1, 6, 0, 0.2)))])
+        point_in_time(labels_of(("UA", 1, 8)), [(VIEW, rows_of(("UA", 1, 5, 1, 0.1), ("UA", 1, 5, 1, 0.2)))])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_of_rows_that_become_known_together_the_newest_answers(order):
+    """A late batch comes in with the next one."""
+    rows = [("UA", 1, 4, 2, 0.1), ("UA", 1, 6, 0, 0.3), ("UA", 1, 5, 1, 0.2)]
+
+    joined = point_in_time(labels_of(("UA", 1, 8)), [(VIEW, rows_of(*(rows[n] for n in order)))])
+
+    assert joined.column("rate").to_pylist() == [0.3]
 
 
 def test_a_row_known_before_it_was_true_is_refused():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -217,6 +218,22 @@ def roll_back(folder: ModelFolder, stores: Home, *, by: str, reason: str, at: da
     if version.mlflow_run_id:
         stores.tracking.set_alias(folder.name, version.mlflow_run_id, version.sha256, "champion")
     return live
+
+
+def in_use_since(stores: Home, view: str) -> datetime | None:
+    """Tell when a model that reads `view` first went live; None if none has."""
+    first = []
+    for model in stores.releases.models():
+        readers = {v.bundle_sha256 for v in stores.state.versions(model) if view in _views_of(v.record_json)}
+        for entry in stores.state.audit_entries(model=model):
+            if entry.event == Event.DEPLOYMENT_COMPLETED and entry.subject["bundle_sha256"] in readers:
+                first.append(entry.at)
+                break
+    return min(first, default=None)
+
+
+def _views_of(training_set: str) -> set[str]:
+    return {view.name for view in msgspec.json.decode(training_set, type=TrainingSet).spec.views}
 
 
 def days_of_rows(rows: pa.Table) -> npt.NDArray[np.datetime64]:
