@@ -85,6 +85,18 @@ def is_alive(group: Group) -> bool:
     return any(stat.group == group.pid and stat.state != "Z" for stat in stats if stat)  # orphans may wait to be reaped
 
 
+def with_environment(name: str, value: str) -> set[Group]:
+    """Give the groups of all processes that were started with that in their environment, and ours to look into."""
+    mark = f"{name}={value}".encode()
+    found = set()
+    for pid in filter(str.isdecimal, os.listdir("/proc") if Path("/proc/self/stat").exists() else ()):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            stat = _stat(pid)
+            if stat and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.add(Group(stat.group, started_at(stat.group)))
+    return found
+
+
 def end(groups: Iterable[Group], *, grace_s: float, reap: Callable[[], object] = lambda: None) -> None:
     """Ask the groups to end, and end by force what is left after `grace_s`. `reap` collects children of ours."""
     left = [group for group in groups if is_alive(group)]

@@ -5,7 +5,7 @@
 
 Each server leads a session of its own and logs to `<home>/logs/`. Whatever ends the supervisor ends them: an orderly
 exit and a signal through `stop`, `kill -9` through the guard (`processes`), and should both be killed at once, the next
-start through `<home>/stack.json`, by pid and start time, never by name.
+start through `<home>/stack.json`, by pid and start time, and through what it finds in their environment, never by name.
 """
 
 import fcntl
@@ -40,6 +40,7 @@ LOG_LINES_SHOWN: Final = 15
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DEFAULT_DAGSTER_YAML: Final = Path(__file__).with_name("dagster.yaml")
+STACK_OF: Final = "MLOPS_STACK_OF"  # the home, in the environment of all that a stack starts
 SETTINGS: Final = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -228,11 +229,12 @@ class Stack:
 
     def _end_leftovers(self) -> None:
         state = read_state(self.home)
-        if state is None or state.boot != processes.boot_id():
-            return  # nothing of it can be alive
-        left = [group for group in state.groups.values() if processes.is_alive(group)]
+        known = state.groups.values() if state and state.boot == processes.boot_id() else ()
+        # A supervisor that was killed right after it had started a server did not come to write that down.
+        groups = {*known, *processes.with_environment(STACK_OF, str(self.home))}
+        left = [group for group in groups if processes.is_alive(group)]
         if left:
-            self._say(f"ending {len(left)} servers that process {state.supervisor.pid} left behind")
+            self._say(f"ending {len(left)} servers that an earlier stack left behind")
             processes.end(left, grace_s=STOP_GRACE_S)
 
     def _start(self) -> None:
@@ -282,7 +284,7 @@ class Stack:
             environment[name] = ",".join(filter(None, [environment.get(name), HOST, "localhost"]))
         environment |= SETTINGS
         environment["DAGSTER_HOME"] = str(dagster_home)
-        environment["MLOPS_HOME"] = str(self.home)
+        environment["MLOPS_HOME"] = environment[STACK_OF] = str(self.home)
         environment["MLOPS_DAGSTER_URL"] = self.addresses.dagster
         environment["MLOPS_MLFLOW_URL"] = self.addresses.mlflow
         environment["MLOPS_ENDPOINT_URL"] = self.addresses.endpoint

@@ -17,7 +17,7 @@ import pytest
 from mlops_assets.cli import processes
 from mlops_assets.cli.processes import Group
 from mlops_assets.cli.servers import HOST, Server, Site
-from mlops_assets.cli.stack import Ports, Stack, StackState, read_state
+from mlops_assets.cli.stack import STACK_OF, Ports, Stack, StackState, read_state
 from mlops_assets.errors import StackError
 from mlops_assets_tests.cli import tiny_stack
 from mlops_assets_tests.cli.tiny_stack import TinyStack, tiny_servers
@@ -185,8 +185,22 @@ def test_the_next_start_ends_what_a_killed_supervisor_and_guard_left(tmp_path):
             pass
 
     assert lived_on
-    assert lines[0] == f"ending 2 servers that process {supervisor.pid} left behind"
+    assert lines[0] == "ending 2 servers that an earlier stack left behind"
     assert none_alive(left)
+
+
+def test_the_next_start_ends_a_server_that_was_never_written_down(tmp_path):
+    """A supervisor killed right after it has started one leaves it without guard and without a line in `stack.json`."""
+    environment = {STACK_OF: str(tmp_path)}
+    with (
+        subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True) as server,
+        subprocess.Popen(["sleep", "600"], env={STACK_OF: "elsewhere"}, start_new_session=True) as stranger,
+    ):
+        with TinyStack(tmp_path):
+            ended = (server.wait(5), stranger.poll())
+        stranger.kill()
+
+    assert ended == (-signal.SIGTERM, None)
 
 
 def test_what_has_to_be_prepared_is_when_nothing_runs(tmp_path):
