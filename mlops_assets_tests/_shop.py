@@ -94,7 +94,7 @@ attributes:
   decisions: {table: orders, key: order_id, time: placed_at, known_at: reported_at}
   views: [branch_returns]
   training: {window: {holdout_days: 7, gap_days: 1, minimum_rows: 200}}
-  gate: {minimum_rows: 100, minimum_per_class: 20, champion_evidence: not_refuted}
+  gate: {minimum_rows: 100, minimum_per_class: 20, champion_evidence: not_refuted, resamples: 100}
   monitor:
     windows: {every: week, start: 2024-01-01, end: 2024-04-01}
     wait_hours: 24

@@ -1,5 +1,7 @@
 """From training set to endpoint: what is refused, pending or broken on the way never touches what is live."""
 
+import shutil
+
 import dagster as dg
 import pytest
 
@@ -15,11 +17,11 @@ from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, release_ass
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
 from mlops_assets.records import Approval, Dossier, EvaluationReport
-from mlops_assets_tests._shop import LIVE, MODEL, days, failed_steps, keys, materialized, served, the_end_of
+from mlops_assets_tests._shop import LIVE, MODEL, Shop, days, failed_steps, keys, materialized, served, the_end_of
 
 WEEK = days("2024-01-29", 7)
 LATER = the_end_of(WEEK[-1])  # a week after the first release, with a week's new orders in
-IMPOSSIBLE = GatePolicy(minimum_rows=100, minimum_per_class=20, worst_allowed=0.9999)
+IMPOSSIBLE = GatePolicy(minimum_rows=100, minimum_per_class=20, worst_allowed=0.9999, resamples=100)
 HIGH = {
     "risk_tier": "high",
     "charter": Charter(
@@ -36,14 +38,26 @@ HIGH = {
 BOSS, MAKER = "boss@shop.example", "maker@shop.example"
 
 
+@pytest.fixture(scope="module")
+def a_week_later(shop_project, grown, tmp_path_factory):
+    """A home a week after the first release, to be copied."""
+    home = tmp_path_factory.mktemp("later") / "home"
+    shutil.copytree(grown, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_HOME", str(home))
+        shop = Shop.on(shop_project, home)
+        for day in WEEK:
+            shop.land(day)
+        assert not shop.bring_in(*WEEK)
+        shop.at(LATER)
+    return home
+
+
 @pytest.fixture
-def later(shop):
+def later(shop_project, a_week_later, tmp_path):
     """The shop a week after its first release: a challenger trained now is another model."""
-    for day in WEEK:
-        shop.land(day)
-    assert not shop.bring_in(*WEEK)
-    shop.at(LATER)
-    return shop
+    shutil.copytree(a_week_later, tmp_path / "home")
+    return Shop.on(shop_project, tmp_path / "home")
 
 
 def live(shop):
