@@ -1,0 +1,176 @@
+"""The commands that people act with: what they say, what they leave on record, and what they say no to."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from mlops_assets.cli import main
+from mlops_assets.governance import Event
+from mlops_assets.records import Dossier
+from mlops_assets_tests._shop import LIVE, MODEL, served
+
+ADA = "ada@shop.example"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command ended with and said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mlops(shop, monkeypatch, capsys) -> Callable[..., Said]:
+    """Type a command in the shop's folder, on the shop's home."""
+    monkeypatch.chdir(shop.project.root)
+    monkeypatch.setenv("COLUMNS", "200")
+    shop.at(LIVE)
+
+    def typed(command: str, *arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["mlops", command, "--home", str(shop.home.root), *arguments])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return typed
+
+
+def test_the_commands_stand_in_the_order_of_the_lifecycle(monkeypatch, capsys):
+    """From a new project to the audit of what became of it."""
+    monkeypatch.setattr(sys, "argv", ["mlops", "--help"])
+
+    main()
+
+    lines = capsys.readouterr().out.partition("Commands:")[2].splitlines()
+    named = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    assert named[0] == "new"
+    assert named[-1] == "audit"
+    order = [named.index(name) for name in ("new", "up", "refresh", "train", "approve", "rollback", "status", "audit")]
+    assert order == sorted(order)
+
+
+def test_asking_for_training_is_on_record_once(shop, mlops):
+    """The sensor finds the request in the ledger; asked for twice at the same time, it is one."""
+    first = mlops("train", MODEL, "--reason", "new packaging", "--as", ADA)
+    mlops("train", MODEL, "--reason", "new packaging", "--as", ADA)
+
+    asked = [entry for entry in shop.home.state.audit_entries(model=MODEL) if entry.event == Event.RETRAIN_TRIGGERED]
+    assert first.code == 0
+    assert f"Asked: {ADA} asks for it: new packaging" in first.out
+    assert [(entry.actor, entry.data["reason"]) for entry in asked] == [(ADA, "new packaging")]
+
+
+def test_a_model_that_is_not_there_is_told_with_the_nearest(mlops):
+    """In words, without a traceback, and with an exit code that scripts understand."""
+    said = mlops("train", "come_back", "--reason", "a mistake")
+
+    assert said.code == 1
+    assert said.err.startswith("mlops: model 'come_back' is not known. Did you mean 'comes_back'?")
+    assert "Traceback" not in said.err
+
+
+def test_a_reason_is_not_optional(mlops):
+    """Whoever reads the audit log later was not there."""
+    said = mlops("train", MODEL)
+
+    assert said.code == 2
+    assert "--reason" in said.err
+
+
+def test_an_approval_names_the_dossier_and_goes_on_record(shop, mlops):
+    """With who gave it and why, and what to do next."""
+    dossier = shop.home.records.get((MODEL, "dossier"), None, Dossier)
+
+    said = mlops("approve", MODEL, "--digest", dossier.sha256, "--reason", "read it", "--as", ADA)
+
+    entry = shop.home.state.audit_entries(model=MODEL)[-1]
+    assert said.code == 0
+    assert f"Now materialize {MODEL}/approval and {MODEL}/endpoint" in said.out
+    assert (entry.event, entry.actor, entry.data["reason"]) == (Event.APPROVAL_GIVEN, ADA, "read it")
+    (given,) = shop.home.state.approvals(MODEL, dossier.model_version.sha256)
+    assert (given.approve, given.by) == (True, ADA)
+
+
+def test_an_approval_of_something_else_is_refused_with_the_command_to_type(shop, mlops):
+    """And nothing is on record."""
+    before = len(shop.home.state.audit_entries())
+    dossier = shop.home.records.get((MODEL, "dossier"), None, Dossier)
+
+    said = mlops("approve", MODEL, "--digest", "f" * 64, "--reason", "looks fine", "--as", ADA)
+
+    assert said.code == 1
+    assert f"mlops approve {MODEL} --digest {dossier.sha256}" in said.err
+    assert len(shop.home.state.audit_entries()) == before
+
+
+def test_an_event_that_no_policy_knows_is_refused(mlops):
+    """Nothing would ever come of it."""
+    said = mlops("event", MODEL, "sale")
+
+    assert said.code == 1
+    assert "business event of comes_back 'sale' is not known" in said.err
+
+
+def test_a_rollback_without_an_earlier_version_says_so(shop, mlops):
+    """The first version stays live."""
+    with served(shop):
+        said = mlops("rollback", MODEL, "--reason", "a test")
+
+    assert said.code == 1
+    assert "has no earlier version to go back to" in said.err
+
+
+def test_a_rollback_without_a_stack_says_how_to_start_one(mlops):
+    """There is nobody to bring anything live."""
+    said = mlops("rollback", MODEL, "--reason", "a test")
+
+    assert said.code == 1
+    assert "mlops up" in said.err
+
+
+def test_status_says_what_is_live_and_what_was_decided(shop, mlops):
+    """With the time of the replay, and that it is one."""
+    mlops("train", MODEL, "--reason", "new packaging", "--as", ADA)
+
+    said = mlops("status")
+
+    release = shop.home.releases.current(MODEL)
+    assert f"Time is {LIVE:%Y-%m-%d %H:%M} UTC (a replay's)." in said.out
+    for shown in (MODEL, "version 1", release.bundle_sha256[:8], "new packaging"):
+        assert shown in said.out
+
+
+def test_the_audit_log_is_shown_and_verified(shop, mlops):
+    """A line per entry; a deployment without evidence makes the verification fail and is named."""
+    listed = mlops("audit", "--model", MODEL)
+    sound = mlops("audit", "--verify")
+    subject = {"model": MODEL, "bundle_sha256": "f" * 64}
+    shop.home.state.audit_append(Event.DEPLOYMENT_COMPLETED, actor="mallory", subject=subject, data={}, at=LIVE)
+
+    broken = mlops("audit", "--verify")
+
+    assert "model.trained" in listed.out
+    assert len(listed.out.splitlines()) == len(shop.home.state.audit_entries(model=MODEL)) - 1
+    assert (sound.code, broken.code) == (0, 1)
+    assert "deployment.completed: no model.trained, gate.passed, approval.granted before it" in broken.err
+
+
+def test_outside_of_a_project_the_way_into_one_is_told(tmp_path, monkeypatch, capsys):
+    """Or how to make one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mlops", "status"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 1
+    assert "mlops new PATH" in capsys.readouterr().err
