@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -280,11 +281,21 @@ def running_endpoint(home: Path, *options: str) -> Iterator[RunningEndpoint]:
 
 
 class Load(threading.Thread):
-    """Sends single-row requests one after the other until told to stop, and remembers every outcome."""
+    """Sends single-row requests one after the other until told to stop or cut off, and remembers every outcome."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        model: str = MODEL,
+        instance: Mapping[str, Any] = MappingProxyType(INSTANCE),
+        at: datetime = NOON,
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._url, self._stopping = url, threading.Event()
+        self._path = f"/models/{model}/predict"
+        self._body = {"at": at.isoformat(), "instances": [dict(instance)]}
         self.acknowledged: dict[str, dict[str, Any]] = {}
         self.failures: list[str] = []
 
@@ -292,9 +303,8 @@ class Load(threading.Thread):
         with httpx.Client(base_url=self._url, timeout=10) as client:
             while not self._stopping.is_set():
                 request_id = f"{self.name}-{len(self.acknowledged) + len(self.failures)}"
-                body = {"request_id": request_id, "at": NOON.isoformat(), "instances": [INSTANCE]}
                 try:
-                    answer = client.post(f"/models/{MODEL}/predict", json=body)
+                    answer = client.post(self._path, json={**self._body, "request_id": request_id})
                 except httpx.TransportError as error:
                     self.failures.append(repr(error))
                     return

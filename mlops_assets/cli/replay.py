@@ -28,7 +28,14 @@ from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
 from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
 from mlops_assets.orchestration.schedules import missing_days
-from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG, is_under_way, is_weighed, unmeasured_windows
+from mlops_assets.orchestration.sensors import (
+    ANSWERS_TAG,
+    PURPOSE_TAG,
+    is_under_way,
+    is_weighed,
+    unmeasured_windows,
+    weigh,
+)
 from mlops_assets.records import RetrainingDecision
 
 PATIENCE_S = 600.0  # for one thing to happen; a busy machine with two cores takes its time
@@ -224,8 +231,19 @@ class Replay:
             self._say(fault)
         set_replay_time(self.home, until)  # last, so that a replay cut short plays this day again, to the same end
         self._check()
-        if any(unmeasured_windows(name, f.declaration, self.home, until) for name, f in self._models.items()):
+        if self._something_is_due(until):
             self._settle()
+
+    def _something_is_due(self, now: datetime) -> bool:
+        """Tell whether the product has a window to measure or a retraining to ask for, for which the world waits.
+
+        Live, its sensors look thousands of times a day; here a day may be over before they have looked once.
+        """
+        return any(
+            unmeasured_windows(name, folder.declaration, self.home, now)
+            or weigh(name, folder.declaration, self.home, now, in_flight=False).retrain
+            for name, folder in self._models.items()
+        )
 
     def _late(self, today: str) -> list[str]:
         """Name the days whose batch was refused, so that a corrected one lands."""

@@ -1,6 +1,6 @@
 """A replay that was killed, with its stack or without, goes on where it was: it waits for what is tried again."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pytest
@@ -82,6 +82,16 @@ def unmeasured(shop, monkeypatch):
     """A shop with a window that is over and was not measured."""
     monkeypatch.setattr("mlops_assets.cli.replay.unmeasured_windows", lambda *_: [WINDOW])
     return shop
+
+
+def test_a_day_on_which_a_retraining_falls_due_ends_when_it_is_answered(shop, monkeypatch):
+    """A day may be played before a sensor has looked once, also one on which no window is over."""
+    monkeypatch.setattr("mlops_assets.cli.replay.unmeasured_windows", lambda *_: [])
+    cadence = timedelta(days=30)
+
+    due = [replay(shop)._something_is_due(LIVE + cadence - timedelta(days=n)) for n in (1, 0)]
+
+    assert due == [False, True]
 
 
 def test_a_window_is_waited_for_while_its_run_is_tried_again(unmeasured):
