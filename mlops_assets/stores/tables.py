@@ -49,15 +49,16 @@ class TableNotFoundError(StoreError, LookupError):
     """No such table, version or partition was ever written."""
 
 
-class _Content(NamedTuple):
-    """What the newest write of a partition put there."""
+class Content(NamedTuple):
+    """What the newest write of a partition put there; `extra` is what its writer noted with it."""
 
     sha256: str
     rows: int
     extra: dict[str, str]
 
 
-_Ledger = dict[str, _Content]
+_Ledger = dict[str, Content]
+Notes = Mapping[str, Mapping[str, str]]  # what to note of each partition, by its key
 
 
 @dataclass(slots=True)
@@ -96,28 +97,30 @@ class TableStore:
 
         Writing what is already there commits nothing. A column new to a partitioned table is added to it, null in
         older partitions; a column the table has and `rows` lack is null. An unpartitioned table takes the new columns
-        as they are. `extra` is kept in the commit, for whoever reads the table's history.
+        as they are. `extra` is kept in the commit and given back by `contents`; where it alone is new, the commit
+        leaves the rows as they are.
 
         Raises:
             StoreError: The columns do not fit the table or cannot be kept, or the disk refused.
         """
-        return self._write(table, {WHOLE if partition is None else partition: rows}, dict(extra or {}), partition)
+        key = WHOLE if partition is None else partition
+        return self._write(table, {key: rows}, {key: extra or {}}, partition)
 
     def write_partitions(
-        self, table: str, parts: Mapping[str, pa.Table], *, extra: Mapping[str, str] | None = None
+        self, table: str, parts: Mapping[str, pa.Table], *, extra: Notes | None = None
     ) -> TableVersion:
         """Replace every partition in `parts` in one commit, also by an empty one, and give the version that holds them.
+
+        `extra` is what to note of each partition, by its key; see `write`.
 
         Raises:
             StoreError: As for `write`; or `parts` is empty.
         """
         if not parts:
             raise StoreError(f"No partitions of table {table!r} were given, so there is nothing to write.", table=table)
-        return self._write(table, dict(sorted(parts.items())), dict(extra or {}), min(parts))
+        return self._write(table, dict(sorted(parts.items())), extra or {}, min(parts))
 
-    def _write(
-        self, table: str, parts: dict[str, pa.Table], extra: dict[str, str], partition: str | None
-    ) -> TableVersion:
+    def _write(self, table: str, parts: dict[str, pa.Table], extra: Notes, partition: str | None) -> TableVersion:
         partitioned = partition is not None
         if partitioned and WHOLE in parts:
             raise StoreError(f"A partition of table {table!r} has an empty key. Give each a name.", table=table)
@@ -132,16 +135,9 @@ class TableStore:
                 except (DeltaError, OSError) as error:
                     self._handles.pop(table, None)
                     raise _refused(table, self._folder(table), error) from error
-        raise StoreError(
-            f"Table {table!r} was changed by others {COMMIT_ATTEMPTS} times while {examples(parts)} was being written. "
-            f"Let one process at a time write a partition, and run it again.",
-            table=table,
-            partitions=tuple(parts),
-        )
+        raise _contended(table, parts)
 
-    def _commit(
-        self, table: str, parts: dict[str, pa.Table], extra: dict[str, str], *, partitioned: bool
-    ) -> TableVersion:
+    def _commit(self, table: str, parts: dict[str, pa.Table], extra: Notes, *, partitioned: bool) -> TableVersion:
         handle = self._fresh(table)
         schema = _schema(handle.delta) if handle else None
         if handle and bool(handle.delta.metadata().partition_columns) != partitioned:
@@ -154,9 +150,13 @@ class TableStore:
         if partitioned:
             schema = _widened(schema, parts, table=table)
             parts = {key: _aligned(rows, schema) for key, rows in parts.items()}
-        contents = {key: _Content(sha256_table(rows), rows.num_rows, extra) for key, rows in parts.items()}
-        if handle is None or any(handle.ledger.get(key) != content for key, content in contents.items()):
+        contents = {
+            key: Content(sha256_table(rows), rows.num_rows, dict(extra.get(key, {}))) for key, rows in parts.items()
+        }
+        if handle is None or any(not _holds(handle.ledger, key, content) for key, content in contents.items()):
             handle = self._replace(table, handle, parts, contents, partitioned=partitioned)
+        elif any(handle.ledger[key] != content for key, content in contents.items()):
+            self._note(table, handle, contents)
         digests = {key: content.sha256 for key, content in contents.items()}
         return TableVersion(
             table=table,
@@ -172,12 +172,12 @@ class TableStore:
         table: str,
         handle: _Handle | None,
         parts: dict[str, pa.Table],
-        contents: dict[str, _Content],
+        contents: dict[str, Content],
         *,
         partitioned: bool,
     ) -> _Handle:
         rows = _labelled(parts) if partitioned else parts[WHOLE]
-        note = {_NOTE: {"written": {key: content._asdict() for key, content in contents.items()}}}
+        note = _as_note(contents)
         if handle is None:
             self._create(table, rows, note, partitioned=partitioned)
             return self._opened(table)
@@ -194,6 +194,19 @@ class TableStore:
             return self._opened(table)
         self._read_up(table, handle)
         return handle
+
+    def _note(self, table: str, handle: _Handle, contents: _Ledger) -> None:
+        """Put what is to be noted of rows that stay as they are into a commit without rows."""
+        handle.delta.create_write_transaction(
+            [],
+            mode="append",
+            schema=handle.delta.schema(),
+            partition_by=handle.delta.metadata().partition_columns,
+            # With retries the note would be put behind the commit of a rival, and say of its rows what is true of ours.
+            commit_properties=CommitProperties(custom_metadata=_as_note(contents), max_commit_retries=0),
+        )
+        handle.delta.update_incremental()
+        self._read_up(table, handle)
 
     def _create(self, table: str, rows: pa.Table, note: dict[str, Any], *, partitioned: bool) -> None:
         try:
@@ -299,6 +312,51 @@ class TableStore:
                 partitions=digests if partitioned else {},
             )
 
+    def contents(self, table: str) -> dict[str, Content]:
+        """Give digest, rows and notes of each partition; of an unpartitioned table under the key `WHOLE`.
+
+        Raises:
+            TableNotFoundError: There is no such table.
+        """
+        with self._lock:
+            return dict(self._at(table, None).ledger)
+
+    def note(self, table: str, extra: Notes) -> None:
+        """Note `extra` of partitions in place of what was noted; their rows stay as they are.
+
+        A partition that somebody else replaces meanwhile keeps what was noted with its new rows.
+        """
+        with self._lock:
+            known = self._at(table, None).ledger
+            for attempt in range(COMMIT_ATTEMPTS):
+                handle = self._at(table, None)
+                noted = {
+                    key: known[key]._replace(extra=dict(notes))
+                    for key, notes in extra.items()
+                    if key in known and known[key] == handle.ledger.get(key)
+                }
+                if all(known[key] == content for key, content in noted.items()):
+                    return
+                try:
+                    self._note(table, handle, noted)
+                    return
+                except CommitFailedError:
+                    self._handles.pop(table, None)
+                    time.sleep(0.005 * attempt)
+        raise _contended(table, extra)
+
+    def differing(self, table: str, parts: Mapping[str, pa.Table]) -> tuple[str, ...]:
+        """Name those of `parts` that `write_partitions` would not find there already; writes nothing."""
+        with self._lock:
+            handle = self._at(table, None)
+            stored = {key: _storable(rows, table=table) for key, rows in parts.items()}
+            schema = _widened(_schema(handle.delta), stored, table=table)
+            return tuple(
+                key
+                for key, rows in stored.items()
+                if not _holds(handle.ledger, key, Content(sha256_table(_aligned(rows, schema)), rows.num_rows, {}))
+            )
+
     def exists(self, table: str) -> bool:
         """Say whether `table` was ever written."""
         return any((self._folder(table) / "_delta_log").glob("*[0-9].json"))
@@ -378,7 +436,7 @@ class TableStore:
         for version in range(handle.ledger_version + 1, handle.delta.version() + 1):
             commit = _commit_info(self._folder(table), version)
             if note := commit.get(_NOTE):
-                ledger.update({key: _Content(**content) for key, content in note["written"].items()})
+                ledger.update({key: Content(**content) for key, content in note["written"].items()})
             elif commit.get("operation") not in _CONTENT_UNTOUCHED:
                 raise StoreError(
                     f"Version {version} of table {table!r} was written by another program ({commit.get('operation')}), "
@@ -391,6 +449,16 @@ class TableStore:
 
 class _CreatedMeanwhileError(Exception):
     """Another process made the table between our look and our commit."""
+
+
+def _holds(ledger: _Ledger, key: str, content: Content) -> bool:
+    """Tell whether the rows of `content` are there, whatever is noted of them."""
+    there = ledger.get(key)
+    return there is not None and there[:2] == content[:2]
+
+
+def _as_note(contents: _Ledger) -> dict[str, Any]:
+    return {_NOTE: {"written": {key: content._asdict() for key, content in contents.items()}}}
 
 
 def _commit_info(folder: Path, version: int) -> dict[str, Any]:
@@ -492,6 +560,15 @@ def _either(keys: Iterable[str]) -> str:
 def _span(keys: Iterable[str]) -> str:
     ordered = sorted(keys)
     return f"{len(ordered)} partitions, {ordered[0]} to {ordered[-1]}" if ordered else "no partitions"
+
+
+def _contended(table: str, partitions: Iterable[str]) -> StoreError:
+    return StoreError(
+        f"Table {table!r} was changed by others {COMMIT_ATTEMPTS} times while {examples(partitions)} was being "
+        f"written. Let one process at a time write a partition, and run it again.",
+        table=table,
+        partitions=tuple(partitions),
+    )
 
 
 def _refused(table: str, folder: Path, error: Exception) -> StoreError:

@@ -309,6 +309,74 @@ def test_extra_facts_travel_in_the_commit(store):
     assert commit["mlops_assets"]["written"][DAYS[0]]["extra"] == {"source": "archive"}
 
 
+def test_each_partition_has_notes_of_its_own(store):
+    """They are of the rows they came with, and rows written without any have none."""
+    parts = {DAYS[0]: delays(1), DAYS[1]: delays(2)}
+    store.write_partitions("raw/delays", parts, extra={DAYS[0]: {"stamp": "a"}, DAYS[1]: {"stamp": "b"}})
+    store.write("raw/delays", delays(3), partition=DAYS[1])
+
+    contents = TableStore(store.root).contents("raw/delays")
+
+    assert {key: content.extra for key, content in contents.items()} == {DAYS[0]: {"stamp": "a"}, DAYS[1]: {}}
+    assert contents[DAYS[1]].sha256 == sha256_table(delays(3))
+
+
+@pytest.mark.parametrize("partition", [None, DAYS[0]])
+def test_a_new_note_on_the_same_rows_writes_no_rows(store, partition):
+    """The commit says it all: no file is added or removed, and the digest stays."""
+    before = store.write("x", delays(1), partition=partition, extra={"stamp": "a"})
+    files = sorted((store.root / "x").rglob("*.parquet"))
+
+    after = store.write("x", delays(1), partition=partition, extra={"stamp": "b"})
+
+    assert sorted((store.root / "x").rglob("*.parquet")) == files
+    assert (after.sha256, after.rows, after.version) == (before.sha256, before.rows, before.version + 1)
+    assert [content.extra for content in TableStore(store.root).contents("x").values()] == [{"stamp": "b"}]
+    assert TableStore(store.root).read("x").equals(delays(1))
+
+
+def test_notes_of_many_partitions_are_one_commit(three_days):
+    """Nothing else changes, and noting the same again commits nothing."""
+    before = three_days.version("raw/delays")
+
+    for _ in range(2):
+        three_days.note("raw/delays", {day: {"stamp": "new"} for day in DAYS[1:]})
+
+    after = TableStore(three_days.root).version("raw/delays")
+    assert (after.version, after.partitions) == (before.version + 1, before.partitions)
+    assert [each.extra for each in three_days.contents("raw/delays").values()] == [{}, *[{"stamp": "new"}] * 2]
+
+
+def test_a_note_never_names_the_rows_of_a_rival(three_days, monkeypatch):
+    """Who replaces a partition while it is being noted has the last word on its rows and their note."""
+    rival, taken = TableStore(three_days.root), three_days._note
+
+    def overtaken(table, handle, contents):
+        monkeypatch.setattr(three_days, "_note", taken)
+        rival.write("raw/delays", delays(7), partition=DAYS[0], extra={"stamp": "rival"})
+        taken(table, handle, contents)
+
+    monkeypatch.setattr(three_days, "_note", overtaken)
+
+    three_days.note("raw/delays", {day: {"stamp": "ours"} for day in DAYS})
+
+    contents = TableStore(three_days.root).contents("raw/delays")
+    assert [content.extra["stamp"] for content in contents.values()] == ["rival", "ours", "ours"]
+    assert contents[DAYS[0]].sha256 == sha256_table(delays(7))
+
+
+def test_parts_that_differ_from_what_is_there_are_named(three_days):
+    """By their rows as the table would keep them, and nothing is written."""
+    before = three_days.version("raw/delays")
+    rows = delays(1, 11).select(["delay", "carrier"])
+
+    parts = {DAYS[0]: rows, DAYS[1]: rows, DAYS[2]: delays(2), "2013-01-04": rows}
+    differing = three_days.differing("raw/delays", parts)
+
+    assert differing == (DAYS[0], DAYS[2], "2013-01-04")
+    assert three_days.version("raw/delays") == before
+
+
 def test_a_commit_of_another_program_is_noticed(three_days):
     """Rows written past the store have no known digest, so the table says so instead of naming an old one."""
     foreign = delays(1).append_column("partition", [[DAYS[0]]])
