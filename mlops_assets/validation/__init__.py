@@ -6,6 +6,7 @@ and too many bad rows block the batch. A quality suite says what a batch as a wh
 
 from mlops_assets.validation.contract import ColumnRule, Contract
 from mlops_assets.validation.quarantine import Validation, validate
+from mlops_assets.validation.row_rule import RowRule
 from mlops_assets.validation.structure import conform
 from mlops_assets.validation.suite import ExpectationResult, QualitySuite, SuiteResult, check
 
@@ -14,6 +15,7 @@ __all__ = [
     "Contract",
     "ExpectationResult",
     "QualitySuite",
+    "RowRule",
     "SuiteResult",
     "Validation",
     "check",

@@ -5,9 +5,13 @@ from typing import Literal, Self
 
 import polars as pl
 import pyarrow as pa
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.errors import DeclarationError, UnknownNameError
+from mlops_assets.validation.row_rule import RowRule, require_obeyable
+
+Tag = Literal["pii", "protected", "audit_only"]
+KEPT_FROM_MODELS: frozenset[Tag] = frozenset({"protected", "audit_only"})
 
 ColumnType = Literal["string", "int64", "float64", "bool", "date", "timestamp"]
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -18,6 +22,15 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
+POLARS_TYPES: dict[ColumnType, pl.DataType | type[pl.DataType]] = {
+    "string": pl.String,
+    "int64": pl.Int64,
+    "float64": pl.Float64,
+    "bool": pl.Boolean,
+    "date": pl.Date,
+    "timestamp": pl.Datetime("us", "UTC"),
+}
+STRUCTURE = "structure"  # the rule that every row of a batch breaks whose columns are not the contract's
 RULE_COLUMN, VALUE_COLUMN, REASON_COLUMN = "_rule", "_value", "_reason"  # what quarantine adds to a row
 _BOUND_TYPES: dict[ColumnType, tuple[type, ...]] = {
     "int64": (int, float),
@@ -39,15 +52,26 @@ class ColumnRule(BaseModel, frozen=True, extra="forbid"):
     regex: str | None = Field(None, description="What the whole value must match; no look-around.")
     description: str = Field("", description="What the column means, for people.")
     unit: str = Field("", description="What a number counts: minutes, miles, °F ….")
+    tags: tuple[Tag, ...] = Field(
+        (),
+        description="`pii` tells of a person. `protected` and `audit_only` are for slices and audits, never for a "
+        "feature: a model that would learn from one is not loaded.",
+    )
+
+    @property
+    def kept_from_models(self) -> tuple[Tag, ...]:
+        """Give the tags that forbid a model to learn from the column; none if it may."""
+        return tuple(tag for tag in self.tags if tag in KEPT_FROM_MODELS)
 
     @property
     def meaning(self) -> str:
-        """What the column means and counts, for people.
+        """What the column means, counts and is tagged with, for people.
 
-        >>> ColumnRule(type="float64", description="How far.", unit="miles").meaning
-        'How far. Unit: miles.'
+        >>> ColumnRule(type="float64", description="How far.", unit="miles", tags=["pii"]).meaning
+        'How far. Unit: miles. Tags: pii.'
         """
-        return " ".join(filter(None, [self.description, f"Unit: {self.unit}." if self.unit else ""]))
+        unit, tags = f"Unit: {self.unit}." if self.unit else "", f"Tags: {', '.join(self.tags)}." if self.tags else ""
+        return " ".join(filter(None, [self.description, unit, tags]))
 
     @model_validator(mode="after")
     def _can_be_obeyed(self) -> Self:
@@ -74,14 +98,33 @@ class ColumnRule(BaseModel, frozen=True, extra="forbid"):
 class Contract(BaseModel, frozen=True, extra="forbid"):
     """What a batch of rows must be to pass; rows that are not go to quarantine, each with its reasons."""
 
+    version: int = Field(1, ge=1, description="Raise it with every change of what passes; see `mlops contract diff`.")
     columns: dict[str, ColumnRule] = Field(min_length=1, description="The columns, in the order they are stored.")
     unique: tuple[tuple[str, ...], ...] = Field(
         (), description="Lists of columns whose values together tell one row from every other."
+    )
+    rules: dict[str, RowRule] = Field(
+        {}, description="Conditions over several columns of a row, by a name that quarantine tells them by."
     )
     strict: bool = Field(True, description="Whether a column that is not named here blocks the batch.")
     max_quarantined_share: float = Field(
         0.05, ge=0, le=1, description="The share of bad rows above which the batch as a whole is blocked."
     )
+
+    @field_validator("rules")
+    @classmethod
+    def _can_be_obeyed(cls, rules: dict[str, RowRule], info: ValidationInfo) -> dict[str, RowRule]:
+        for name, rule in rules.items():
+            if not name.isidentifier() or name == STRUCTURE:
+                raise DeclarationError(
+                    f"{name!r} cannot name a rule: quarantine tells rules by names of letters, digits and "
+                    f"underscores, and keeps {STRUCTURE!r} for itself. Choose another."
+                )
+            if "columns" in info.data:  # those that are wrong themselves are told already
+                require_obeyable(
+                    name, rule, {column: POLARS_TYPES[each.type] for column, each in info.data["columns"].items()}
+                )
+        return rules
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

@@ -6,10 +6,8 @@ import polars as pl
 import pyarrow as pa
 
 from mlops_assets.errors import EXAMPLES_SHOWN, ContractError
-from mlops_assets.validation.contract import REASON_COLUMN, RULE_COLUMN, VALUE_COLUMN, Contract
+from mlops_assets.validation.contract import REASON_COLUMN, RULE_COLUMN, STRUCTURE, VALUE_COLUMN, Contract
 from mlops_assets.validation.structure import conform
-
-STRUCTURE = "structure"  # the rule that every row of a batch breaks whose columns are not the contract's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

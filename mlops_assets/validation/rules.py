@@ -13,16 +13,8 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrors
 
 from mlops_assets.errors import ContractError
-from mlops_assets.validation.contract import ColumnRule, ColumnType, Contract
-
-_POLARS_TYPES: dict[ColumnType, pl.DataType | type[pl.DataType]] = {
-    "string": pl.String,
-    "int64": pl.Int64,
-    "float64": pl.Float64,
-    "bool": pl.Boolean,
-    "date": pl.Date,
-    "timestamp": pl.Datetime("us", "UTC"),
-}
+from mlops_assets.validation.contract import POLARS_TYPES, ColumnRule, Contract
+from mlops_assets.validation.row_rule import RowRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +60,13 @@ class CompiledContract:
         """Give the contract as pandera's own object."""
         return pa.DataFrameSchema(
             {
-                name: pa.Column(_POLARS_TYPES[rule.type], self._of_column(name, rule), nullable=rule.nullable)
+                name: pa.Column(POLARS_TYPES[rule.type], self._of_column(name, rule), nullable=rule.nullable)
                 for name, rule in self.contract.columns.items()
             },
-            checks=[self._of_key(key) for key in self.contract.keys],
+            checks=[
+                *(self._of_row(name, rule) for name, rule in self.contract.rules.items()),
+                *(self._of_key(key) for key in self.contract.keys),
+            ],
         )
 
     def broken(self, error: SchemaError) -> BrokenRule:
@@ -112,6 +107,12 @@ class CompiledContract:
             whole = rf"^(?:{rule.regex})$"
             checks.append(pa.Check.str_contains(whole, name=named("regex", f"must match {rule.regex}")))
         return checks
+
+    def _of_row(self, name: str, rule: RowRule) -> pa.Check:
+        def check(data: PolarsData) -> pl.LazyFrame:
+            return data.lazyframe.select(rule.expression)
+
+        return pa.Check(check, name=self._named(name, rule.demand, rule.columns))
 
     def _of_key(self, key: tuple[str, ...]) -> pa.Check:
         name = f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})"
