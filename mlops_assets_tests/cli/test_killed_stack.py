@@ -170,8 +170,8 @@ class Life:
 
     def workers(self) -> list[int]:
         """The processes of the runs that are under way."""
-        code_server = self.state.groups["code server"].pid
-        children = Path(f"/proc/{code_server}/task/{code_server}/children").read_text().split()
+        threads = Path(f"/proc/{self.state.groups['code server'].pid}/task").iterdir()  # any of them may start a run
+        children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
         return [int(pid) for pid in children if is_worker(pid)]
 
 
