@@ -163,6 +163,13 @@ class DriftAlert:
         """Whether the effect is several times what counts as drift."""
         return self.strength >= SEVERE_TIMES_FLOOR
 
+    def __str__(self) -> str:
+        how = "far from" if self.severe else "away from"
+        return (
+            f"{self.column} has been {how} training since {self.since:%Y-%m-%d}, {self.windows} windows: "
+            f"{self.strength:.1f} times what counts as drift"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AlertState:

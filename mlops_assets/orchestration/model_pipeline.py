@@ -338,12 +338,14 @@ def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         description="How far features and scores have moved from the training profile.",
         kinds={"python"},
         check_specs=[
-            dg.AssetCheckSpec("drift", asset=keys["drift"], description="Features and scores as in training.")
+            dg.AssetCheckSpec("drift", asset=keys["drift"], description="No feature, nor the score, keeps moving.")
         ],
         **shared,
     )
     def drift(context: dg.AssetExecutionContext, home: HomeResource, sealed: TableVersion) -> dg.MaterializeResult:
-        report = steps.measure_drift(folder, home.open(), sealed, span_of(context.partition_key, length=windows.length))
+        stores = home.open()
+        report = steps.measure_drift(folder, stores, sealed, span_of(context.partition_key, length=windows.length))
+        standing = steps.standing_alerts(folder, stores, report)
         drifted = [column for column in report.columns if column.drifted]
         metric = declared.monitor.metric
         return dg.MaterializeResult(
@@ -355,12 +357,11 @@ def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
                     "features drifted": len(drifted),
                     f"score {metric}": report.score.values.get(metric) if report.score else None,
                     f"largest feature {metric}": max((c.values.get(metric, 0.0) for c in report.columns), default=0.0),
+                    "features that moved": [f"{c.column}: {metric} {c.values.get(metric, 0):.2f}" for c in drifted],
                     "columns": {column.column: column.values for column in report.columns},
                 }
             ),
-            check_results=[
-                _warning("drift", [f"{c.column} moved: {metric} {c.values.get(metric, 0):.2f}" for c in drifted])
-            ],
+            check_results=[_warning("drift", [str(alert) for alert in standing])],
         )
 
     @dg.asset(

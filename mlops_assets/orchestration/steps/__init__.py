@@ -19,6 +19,7 @@ from mlops_assets.orchestration.steps.watching import (
     measure_performance,
     seal_predictions,
     sealed_predictions,
+    standing_alerts,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "roll_back",
     "seal_predictions",
     "sealed_predictions",
+    "standing_alerts",
     "unrecorded",
     "write_dossier",
 ]

@@ -15,7 +15,7 @@ from mlops_assets.evaluation import BusinessValue
 from mlops_assets.features.columns import ARROW, UTC_MICROSECONDS
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.features.parity import ParityReport, compare_served
-from mlops_assets.monitoring import compare, inspect, matrix_columns, measure
+from mlops_assets.monitoring import DriftAlert, alerts, compare, inspect, matrix_columns, measure
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import days_of
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -116,6 +116,15 @@ def measure_drift(folder: ModelFolder, stores: Home, sealed: TableVersion, span:
     )
 
 
+def standing_alerts(folder: ModelFolder, stores: Home, report: DriftReport) -> tuple[DriftAlert, ...]:
+    """Give the drift alerts that stand after this window: what keeps moving, not what moved once."""
+    kept = (folder.name, "drift")
+    earlier = [key for key in stores.records.partitions(kept) if key < _key(Span(start=report.start, end=report.end))]
+    return alerts(
+        folder.declaration.monitor, [*(stores.records.get(kept, key, DriftReport) for key in earlier), report]
+    )
+
+
 def measure_performance(folder: ModelFolder, stores: Home, sealed: TableVersion, span: Span) -> PerformanceReport:
     """Hold the window's scores against the labels known now, and against what their bundle's evaluation promised."""
     rows = sealed_predictions(stores, folder.name, version=sealed.version, partitions=[_key(span)])
@@ -152,7 +161,9 @@ def labels_of(folder: ModelFolder, stores: Home, keys: Sequence[str]) -> npt.NDA
     about = folder.declaration.decisions
     wanted = list(dict.fromkeys([about.key, *folder.label_columns]))
     rows = stores.tables.read(f"validated/{about.table}", columns=wanted)
-    known = dict(zip(rows[about.key].to_pylist(), folder.label(label_columns_of(rows, folder)).tolist(), strict=True))
+    known = dict(
+        zip(map(str, rows[about.key].to_pylist()), folder.label(label_columns_of(rows, folder)).tolist(), strict=True)
+    )
     return np.array([known.get(key, np.nan) for key in keys], dtype=np.float64)
 
 
