@@ -114,13 +114,18 @@ def dear(amount):
 FEATURES = ("branch", "amount", dear, "return_rate_7d")
 """
 
-MODEL_PY = """\
+MODEL_PY = '''\
 PARAMS = {"num_iterations": 20, "num_leaves": 7, "learning_rate": 0.2, "min_data_in_leaf": 20}
 
 
 def label(returned):
+    """1 for an order
+    that comes back.
+
+    Within the month.
+    """
     return returned.astype(float)
-"""
+'''
 
 DEFINITIONS_PY = """\
 import dagster as dg

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from inspect import Parameter, signature
+from inspect import Parameter, getdoc, signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,6 +112,11 @@ class ModelFolder:
         return tuple(
             name for name, p in signature(self._label).parameters.items() if p.kind is not Parameter.VAR_KEYWORD
         )
+
+    @property
+    def label_meaning(self) -> str:
+        """What the label says: the first paragraph of the docstring of `label`; empty if it has none."""
+        return " ".join((getdoc(self._label) or "").partition("\n\n")[0].split())
 
     @property
     def _label(self) -> Callable[..., Any]:

@@ -132,6 +132,15 @@ def test_a_better_challenger_goes_live_and_says_what_it_replaces(later):
     assert gaps(later.home.state.audit_entries()) == ()
 
 
+def test_the_endpoint_tells_what_its_score_means(shop):
+    """In the words of the model's own label."""
+    with served(shop) as endpoint:
+        about = endpoint.client.get(f"/models/{MODEL}").json()
+
+    assert about["label"] == "1 for an order that comes back."
+    assert about["decision_rule"] == "none: the score is the answer"
+
+
 def test_too_few_rows_stop_the_chain_before_a_model_is_fitted(later):
     """A blocking check on the training set; no version is registered."""
     window = later.folder.declaration.training.window.model_copy(update={"minimum_rows": 10**6})

@@ -22,7 +22,7 @@ from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.features.leakage import find_leaks
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
-from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.partitions import DAY, last_complete
 from mlops_assets.records import (
     FeatureVectorSpec,
@@ -181,9 +181,8 @@ def fit_model(
             "task": declared.task,
             "training_set_sha256": training_set.sha256,
             "cut_off": training_set.cut_off,
-            "threshold": threshold(scores, declared.value.capacity_share)
-            if declared.value and declared.task == "binary"
-            else None,
+            "label": folder.label_meaning,
+            **_decision(declared, scores),
         },
     )
     sha256 = stores.bundles.save(name, parts)
@@ -235,6 +234,17 @@ def fit_model(
         at=training_set.cut_off,
     )
     return made
+
+
+def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:
+    """Say how a score becomes a decision; without a declared value, or of a regression, it does not."""
+    if declared.value is None or declared.task != "binary":
+        return {"threshold": None, "decision_rule": "none: the score is the answer"}
+    share = declared.value.capacity_share
+    return {
+        "threshold": threshold(scores, share),
+        "decision_rule": f"true where score >= threshold, which {share:.0%} of the training rows reach",
+    }
 
 
 def policy_of(folder: ModelFolder) -> TrainingPolicy:
