@@ -77,7 +77,7 @@ def sources_of(
     """
     schema = {alias: dict.fromkeys(columns[table], "text") for alias, table in tables.items() if table in columns}
     found = {
-        (tables[node.expression.name], node.name.rpartition(".")[2])
+        (tables[node.expression.name], exp.to_column(node.name, dialect="duckdb").name)
         for node in trace(output, sql, schema=schema, dialect="duckdb").walk()
         if isinstance(node.expression, exp.Table) and node.expression.name in tables
     }

@@ -1,8 +1,8 @@
-"""Computing stored features: a view's SQL over Arrow tables, each row stamped with when it became known."""
+"""Computing stored features: a view's SQL or function over Arrow tables, each row stamped with when it became known."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any, TypeAlias, TypeVar
 
@@ -10,7 +10,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.digests import sha256_table
 from mlops_assets.errors import EXAMPLES_SHOWN, FeatureError, examples
+from mlops_assets.features import frames
 from mlops_assets.features import sql as view_sql
 from mlops_assets.features.columns import UTC_MICROSECONDS, cast
 from mlops_assets.features.definition import PARTITION_END, STAMPS, ViewDefinition, lineage
@@ -32,12 +34,13 @@ def compute(view: ViewDefinition, tables: Mapping[str, PartitionedTable], span: 
     Args:
         view: The definition.
         tables: For each alias a whole table, or its partitions by day. Of partitions, only the `lookback_days` up to
-            the span's own day are shown to the SQL, so it cannot look ahead; of a whole table, everything is.
+            the span's own day are shown, so nothing can look ahead; of a whole table, everything is.
         span: The partition's time; None for a view that is computed as a whole.
 
     Raises:
-        FeatureError: The SQL fails; a column is missing, of another type, or null where it may not be; or two rows
-            of a key are known at the same moment, so neither would be the answer.
+        FeatureError: The SQL or function fails; a column is missing, not declared, of another type, or null where it
+            may not be; two rows of a key are known at the same moment, so neither would be the answer; or a function
+            gives something else when it is called again.
     """
     with _computation(view, tables) as computation:
         return computation.rows(span)
@@ -107,9 +110,27 @@ class _Computation:
         self._connection = connection
         self._view = view
         self._tables = tables
-        self._parameters = view_sql.parameters(view_sql.parse(view.sql, tables=view.tables))
+        self._parameters = (
+            view.python.parameters
+            if view.python
+            else view_sql.parameters(view_sql.parse(view.sql or "", tables=view.tables))
+        )
+        self._repeated = view.python is None  # SQL that could come out otherwise is refused when it is declared
 
     def rows(self, span: Span | None) -> pa.Table:
+        """Give the rows of a partition; a function is called twice for the first, and must give the same bits."""
+        rows = self._rows(span)
+        if not self._repeated and sha256_table(rows) != sha256_table(self._rows(span)):
+            raise FeatureError(
+                f"view {self._view.name!r} came out otherwise when its function was called again on the same tables, "
+                "so nobody could tell what a decision was taken on. Let it depend on neither clock nor chance, and "
+                "leave its frames as they are.",
+                view=self._view.name,
+            )
+        self._repeated = True
+        return rows
+
+    def _rows(self, span: Span | None) -> pa.Table:
         view = self._view
         found = self._query(span)
         if span is None:
@@ -126,6 +147,13 @@ class _Computation:
             known_at = pc.if_else(pc.greater(event_time, known_from), event_time, known_from)
         dtypes: dict[str, Dtype] = {**view.keys, **view.features}
         columns = {name: self._column(found, name, dtype) for name, dtype in dtypes.items()}
+        if extra := sorted({*found.column_names} - {*view.columns}):
+            raise FeatureError(
+                f"view {view.name!r} also gives {examples(extra)}, which it does not declare. Declare it, or leave it "
+                "out.",
+                view=view.name,
+                extra=extra,
+            )
         rows = pa.table({**columns, STAMPS[0]: event_time, STAMPS[1]: known_at})
         self._refuse_nulls(rows)
         rows = rows.sort_by([(name, "ascending") for name in (*view.keys, STAMPS[1])]).combine_chunks()
@@ -145,21 +173,26 @@ class _Computation:
         else:
             last = span.start.astimezone(UTC).date()
             first = last - timedelta(days=view.lookback_days - 1)
-        for alias, shown in self._tables.items():
-            self._connection.register(alias, shown.between(str(first), str(last)))
-        values = {"partition_start": span.start, "partition_end": span.end} if span else {}
+        shown = {alias: table.between(str(first), str(last)) for alias, table in self._tables.items()}
+        moments = {"partition_start": span.start, "partition_end": span.end} if span else {}
+        asked = {name: moments[name] for name in self._parameters}
+        return frames.run(view.python, shown, asked, view=view.name) if view.python else self._from_sql(shown, asked)
+
+    def _from_sql(self, shown: Mapping[str, pa.Table], moments: Mapping[str, datetime]) -> pa.Table:
+        view, sql = self._view, self._view.sql or ""
+        for alias, table in shown.items():
+            self._connection.register(alias, table)
         try:
-            query = self._connection.sql(view.sql, params={name: values[name] for name in self._parameters} or None)
-            return query.to_arrow_table()
+            return self._connection.sql(sql, params=dict(moments) or None).to_arrow_table()
         except duckdb.Error as error:
             raise FeatureError(
-                f"the SQL of view {view.name!r} failed on its tables: {error}", view=view.name, sql=view.sql
+                f"the SQL of view {view.name!r} failed on its tables: {error}", view=view.name, sql=sql
             ) from error
 
     def _column(self, found: pa.Table, name: str, dtype: Dtype) -> pa.ChunkedArray:
         if name not in found.column_names:
             raise FeatureError(
-                f"the SQL of view {self._view.name!r} gives no column {name!r}, which the view declares."
+                f"view {self._view.name!r} gives no column {name!r}, which it declares."
                 f"{nearest(name, dict.fromkeys(found.column_names))} It gives {', '.join(found.column_names)}.",
                 view=self._view.name,
                 column=name,
@@ -174,7 +207,7 @@ class _Computation:
             if rows.column(name).null_count:
                 raise FeatureError(
                     f"view {self._view.name!r} has {rows.column(name).null_count} rows of {rows.num_rows} without "
-                    f"{name!r}, which no decision could find. Leave them out in the SQL: WHERE {name} IS NOT NULL.",
+                    f"{name!r}, which no decision could find. Leave such rows out: WHERE {name} IS NOT NULL.",
                     view=self._view.name,
                     column=name,
                 )

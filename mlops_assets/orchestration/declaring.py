@@ -54,6 +54,13 @@ def declare(declaration: type[D], attributes: BaseModel | None, context: dg.Comp
         ) from None
 
 
+def place(context: dg.ComponentLoadContext, *path: str) -> str:
+    """Give where a key of a component's attributes stands, as `defs.yaml:12: entity`."""
+    positions = context.resolution_context.source_position_tree
+    where = _line([*path], positions) if positions else context.component_path.file_path.name
+    return f"{where}: {'.'.join(path)}"
+
+
 def _explain(declaration: type[BaseModel], problem: dict[str, Any], positions: SourcePositionTree | None) -> str:
     path = [part for part in problem["loc"] if not str(part).startswith("function-")]
     facts: Mapping[str, Any] = problem.get("ctx") or {}

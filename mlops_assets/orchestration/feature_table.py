@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.features.definition import ViewDefinition, lineage
@@ -23,6 +24,7 @@ from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.ingesting import Key, write
 from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.orchestration.steps.releasing import in_use_since
+from mlops_assets.orchestration.view_attributes import complete
 from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home
 
@@ -33,6 +35,12 @@ class FeatureTableDeclaration(ViewDefinition, frozen=True, extra="forbid"):
     """What `defs.yaml` may say of a feature view, and how it is partitioned."""
 
     partitions: DailyPartitions | None = Field(default=None, description="As the tables it is computed from.")
+
+    @model_validator(mode="after")
+    def _windows_end_with_a_partition(self) -> Self:
+        if self.aggregates and not self.partitions:
+            raise ValueError("aggregates look back from the end of a partition, so the view needs `partitions`")
+        return self
 
 
 @dg.scaffold_with(FeatureTableScaffolder)
@@ -50,7 +58,7 @@ class FeatureTable(dg.Component, dg.Resolvable):
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "FeatureTable":
         """Build the component from YAML."""
-        return cls(declare(FeatureTableDeclaration, attributes, context))
+        return cls(declare(FeatureTableDeclaration, complete(attributes, context), context))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the asset features/<view>."""
@@ -71,8 +79,9 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
         description=declared.description,
         group_name=folder.name,
         owners=[declared.owner] if declared.owner else None,
-        kinds={"duckdb", "delta"},
-        code_version=sha256_json(declared.model_dump(mode="json"))[:12],
+        kinds={declared.python.frames if declared.python else "duckdb", "delta"},
+        # What is not said is left out, so that an option added to the product makes no view look changed.
+        code_version=sha256_json(declared.model_dump(mode="json", exclude_defaults=True))[:12],
         metadata={DECLARATION: declared.model_dump_json(), FOLDER: str(folder)},
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,

@@ -46,7 +46,7 @@ def require_known_names(
     made = defs.resolve_asset_graph().materializable_asset_keys  # a name that is only used is a key of the graph, too
     known_tables, known_views = (_names(made, stage) for stage in ("validated", "features"))
     uses = [
-        *_of_views(views, known_tables),
+        *_of_views(views, tables, known_tables),
         *(use for folder in models.values() for use in _of_model(folder, tables, known_tables, known_views)),
     ]
     wrong = [str(use) for use in uses if use.name not in use.known]
@@ -58,10 +58,23 @@ def _names(keys: Iterable[dg.AssetKey], stage: str) -> tuple[str, ...]:
     return tuple(key.path[1] for key in keys if len(key.path) == 2 and key.path[0] == stage)
 
 
-def _of_views(views: Views, known_tables: tuple[str, ...]) -> Iterator[Use]:
+def _of_views(views: Views, tables: Tables, known_tables: tuple[str, ...]) -> Iterator[Use]:
     for folder, view in views.values():
         for alias, table in view.tables.items():
             yield Use(folder, f"tables.{alias}", "table", table, known_tables)
+            if table in tables:
+                columns = tuple(tables[table][1].contract.columns)
+                for key, column in _columns_named(view, alias):
+                    yield Use(folder, key, f"column of {table}", column, columns)
+
+
+def _columns_named(view: ViewDefinition, alias: str) -> Iterator[tuple[str, str]]:
+    """Give the columns of a table that a view names outside its SQL, and the key under which it does."""
+    if view.python:
+        yield from ((f"python.reads.{alias}", column) for column in view.python.reads[alias])
+    if view.aggregates:
+        yield "aggregates.time", view.aggregates.time
+        yield from (("keys", key) for key in view.keys)
 
 
 def _of_model(

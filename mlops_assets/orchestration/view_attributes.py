@@ -1,0 +1,53 @@
+"""What a view leaves to other places: the keys of its entity, and the text of its function."""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel, RootModel
+
+from mlops_assets.errors import DeclarationError, MlopsError, UnknownNameError
+from mlops_assets.orchestration.declaring import place
+from mlops_assets.orchestration.entity import declared_entities
+from mlops_assets.orchestration.raw_table import folder_of
+
+
+def complete(attributes: BaseModel | None, context: dg.ComponentLoadContext) -> BaseModel | None:
+    """Give the attributes of a view with the keys of its entity and the source of its function filled in.
+
+    Raises:
+        DeclarationError: The entity is not declared, or has other keys than the view; or the file is not there.
+    """
+    if not isinstance(attributes, RootModel) or not isinstance(attributes.root, dict):
+        return attributes
+    given: dict[str, Any] = dict(attributes.root)
+    if isinstance(name := given.get("entity"), str):
+        given["keys"] = _keys_of(name, given.get("keys"), context)
+    if isinstance(code := given.get("python"), dict) and isinstance(code.get("file"), str):
+        given["python"] = code | {"source": _source_of(code["file"], context)}
+    return type(attributes)(given)
+
+
+def _keys_of(name: str, stated: object, context: dg.ComponentLoadContext) -> dict[str, str]:
+    entities = declared_entities(context)
+    if name not in entities:
+        raise _refused(UnknownNameError("entity", name, known=entities), context, "entity")
+    keys: dict[str, str] = dict(entities[name].keys)
+    if stated is not None and stated != keys:
+        problem = DeclarationError(
+            f"entity {name!r} is found by {keys}, and this view states {stated}. Leave out keys, or the entity."
+        )
+        raise _refused(problem, context, "keys")
+    return keys
+
+
+def _source_of(file: str, context: dg.ComponentLoadContext) -> str:
+    folder = folder_of(context)
+    path = folder / file
+    if not path.is_file():
+        known = sorted(other.name for other in folder.glob("*.py"))
+        raise _refused(UnknownNameError("file", file, known=known), context, "python", "file")
+    return path.read_text(encoding="utf-8")
+
+
+def _refused(problem: MlopsError, context: dg.ComponentLoadContext, *path: str) -> DeclarationError:
+    return DeclarationError(f"{place(context, *path)}: {problem}")
