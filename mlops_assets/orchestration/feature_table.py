@@ -69,7 +69,6 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     """Build the asset of one feature view."""
     partitions = declared.partitions.definition() if declared.partitions else None
     key = dg.AssetKey(["features", declared.name])
-    view = declared.record()
     column_lineage = cache(lambda: _column_lineage(declared))  # parsing the SQL takes a while; only a run needs it
 
     @dg.asset(
@@ -95,11 +94,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     def features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         stores = home.open()
         keys: Sequence[Key] = context.partition_keys if partitions else [None]
-        rows = compute_partitions(declared, stores, keys, at=as_of(context, stores))
-        stores.records.put(VIEWS, view.name, view)
-        # The table last: a day counts as in when its table has it, so what a kill cuts off before is done again.
-        online = stores.online.write(view, pa.concat_tables(rows.values()))
-        version = write(stores, f"features/{declared.name}", rows)
+        version, online = refresh_view(declared, stores, keys, at=as_of(context, stores))
         return dg.MaterializeResult(
             value=version,
             data_version=dg.DataVersion(version.sha256),
@@ -115,6 +110,19 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
         )
 
     return features
+
+
+def refresh_view(
+    declared: FeatureTableDeclaration, stores: Home, keys: Sequence[Key], *, at: datetime
+) -> tuple[TableVersion, int]:
+    """Compute the partitions `keys` of a view, for the endpoint and for training; give the table and the rows online.
+
+    The table comes last: a day counts as in when its table has it, so what a kill cuts off before is done again.
+    """
+    rows, view = compute_partitions(declared, stores, keys, at=at), declared.record()
+    stores.records.put(VIEWS, view.name, view)
+    online = stores.online.write(view, pa.concat_tables(rows.values()))
+    return write(stores, f"features/{declared.name}", rows), online
 
 
 def compute_partitions(
