@@ -249,4 +249,5 @@ def _addresses(stack: Any) -> str:
     return "\n".join(["", *lines, "", "Ctrl-C stops all of them."])
 
 
-COMMANDS = (new, up, demo, replay, refresh, train, event, approve, rollback, status, audit)
+COMMANDS = (new, up, demo, replay, refresh, train, event, approve, rollback, status)
+EVIDENCE = (audit,)

@@ -19,8 +19,16 @@ import dagster as dg
 from mlops_assets.cli import processes
 from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
 from mlops_assets.errors import StackError
+from mlops_assets.lineage import LineageGraph
+from mlops_assets.orchestration.lineage import declared_lineage, lineage_of_versions
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.project import DATA_STAGES, REFRESH_JOB, declared_models, declared_tables
+from mlops_assets.orchestration.project import (
+    DATA_STAGES,
+    REFRESH_JOB,
+    declared_models,
+    declared_tables,
+    declared_views,
+)
 from mlops_assets.orchestration.resources import AS_OF_TAG
 from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
 from mlops_assets.orchestration.sensors import PURPOSE_TAG, UNFINISHED
@@ -77,6 +85,12 @@ class Project:
     def tables(self) -> Mapping[str, tuple[Path, TableDeclaration]]:
         """The declared raw tables by name, with their folders."""
         return declared_tables(self.definitions)
+
+    @cached_property
+    def lineage(self) -> LineageGraph:
+        """From the sources to what is declared, and on to what was trained and is served."""
+        declared = declared_lineage(tables=self.tables, views=declared_views(self.definitions), models=self.models)
+        return declared | lineage_of_versions(self.home, self.models)
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:

@@ -75,10 +75,23 @@ def sources_of(
         tables: Table name by alias.
         columns: Column names by table name; needed where the SQL uses stars or leaves tables unsaid.
     """
+    query = _with_windows_spelt_out(parse(sql, tables=tables))
     schema = {alias: dict.fromkeys(columns[table], "text") for alias, table in tables.items() if table in columns}
     found = {
         (tables[node.expression.name], exp.to_column(node.name, dialect="duckdb").name)
-        for node in trace(output, sql, schema=schema, dialect="duckdb").walk()
+        for node in trace(output, query, schema=schema, dialect="duckdb").walk()
         if isinstance(node.expression, exp.Table) and node.expression.name in tables
     }
     return tuple(sorted(found))
+
+
+def _with_windows_spelt_out(query: exp.Query) -> exp.Query:
+    """Put what a WINDOW clause names where it is used, so that what it parts and orders by counts as a source."""
+    for select in query.find_all(exp.Select):
+        named = {window.name: window for window in select.args.pop("windows", None) or ()}
+        for used in select.find_all(exp.Window):
+            if window := named.get(used.alias):
+                for part in ("partition_by", "order", "spec"):
+                    used.set(part, window.args.get(part))
+                used.set("alias", None)
+    return query

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -11,11 +10,12 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.digests import sha256_json
-from mlops_assets.features.definition import ViewDefinition, lineage
+from mlops_assets.features.definition import ViewDefinition
 from mlops_assets.features.revision import revise
 from mlops_assets.features.view import PartitionedTable, compute, compute_many
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
-from mlops_assets.orchestration.metadata import table_metadata
+from mlops_assets.orchestration.metadata import column_lineage, table_metadata
+from mlops_assets.orchestration.origins import of_view
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
@@ -69,7 +69,6 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
     """Build the asset of one feature view."""
     partitions = declared.partitions.definition() if declared.partitions else None
     key = dg.AssetKey(["features", declared.name])
-    column_lineage = cache(lambda: _column_lineage(declared))  # parsing the SQL takes a while; only a run needs it
 
     @dg.asset(
         key=key,
@@ -100,7 +99,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
             data_version=dg.DataVersion(version.sha256),
             metadata={
                 **table_metadata(version, partitioned=bool(partitions), meaning=STAMPS | declared.describe),
-                "dagster/column_lineage": column_lineage(),
+                **column_lineage(of_view(declared, _columns_of(declared, stores))),
                 "keys_refreshed_online": online,
             },
             # `compute` refuses ties, so whatever was written passed.
@@ -185,10 +184,8 @@ def _upstream(table: str, declared: ViewDefinition, *, partitioned: bool) -> dg.
     )
 
 
-def _column_lineage(declared: ViewDefinition) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(dg.AssetKey(["validated", table]), source) for table, source in sources]
-            for column, sources in lineage(declared).items()
-        }
-    )
+def _columns_of(declared: ViewDefinition, stores: Home) -> dict[str, list[str]]:
+    return {
+        table: [column.name for column in stores.tables.version(f"validated/{table}").columns]
+        for table in declared.tables.values()
+    }

@@ -1,7 +1,7 @@
 """What the Dagster UI shows of a materialization: numbers that plot, tables, lineage, links."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -72,6 +72,15 @@ def schema(columns: Sequence[Column], meaning: Mapping[str, str]) -> dg.TableSch
             for column in columns
         ]
     )
+
+
+def column_lineage(origins: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, dg.TableColumnLineage]:
+    """Show what each column is made of; `origins` are the (asset, column) pairs it comes from."""
+    deps = {
+        column: [dg.TableColumnDep(dg.AssetKey(asset.split("/")), name) for asset, name in pairs]
+        for column, pairs in origins.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
 def metric_metadata(metrics: Sequence[Metric], *, prefix: str = "") -> dict[str, Any]:

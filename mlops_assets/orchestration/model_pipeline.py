@@ -16,8 +16,17 @@ from mlops_assets.deployment import EndpointGoneError
 from mlops_assets.digests import sha256_bytes, sha256_json
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
-from mlops_assets.orchestration.metadata import bullet_list, clean, metric_metadata, metric_table
+from mlops_assets.orchestration.metadata import (
+    bullet_list,
+    clean,
+    column_lineage,
+    metric_metadata,
+    metric_table,
+    schema,
+    table_metadata,
+)
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.origins import of_predictions, of_training_set, plan_as_trained
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
@@ -95,7 +104,9 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         pool="training",
     )
     def training_set(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        made, findings = steps.build_training_set(folder, home.open(), cut_off=as_of(context, home.open()))
+        stores = home.open()
+        made, findings = steps.build_training_set(folder, stores, cut_off=as_of(context, stores))
+        columns = stores.tables.version(made.table, made.version).columns
         least = declared.training.window.minimum_rows
         short = (
             f"{made.train.rows} rows to learn from, fewer than the {least} declared" if made.train.rows < least else ""
@@ -103,18 +114,23 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             value=made,
             data_version=dg.DataVersion(made.sha256),
-            metadata=clean(
-                {
-                    "dagster/row_count": made.rows,
-                    "train_rows": made.train.rows,
-                    "holdout_rows": made.holdout.rows,
-                    "label_mean": made.train.label_mean,
-                    "cut_off": made.cut_off,
-                    "features": len(made.spec.features),
-                    "sha256": made.sha256,
-                    "read from": {source.table: [source.version, source.sha256[:12]] for source in made.sources},
-                }
-            ),
+            metadata={
+                **clean(
+                    {
+                        "dagster/row_count": made.rows,
+                        "train_rows": made.train.rows,
+                        "holdout_rows": made.holdout.rows,
+                        "label_mean": made.train.label_mean,
+                        "cut_off": made.cut_off,
+                        "features": len(made.spec.features),
+                        "delta_version": made.version,
+                        "sha256": made.sha256,
+                        "read from": {source.table: [source.version, source.sha256[:12]] for source in made.sources},
+                    }
+                ),
+                "dagster/column_schema": schema(columns, {}),
+                **column_lineage(of_training_set(folder, plan_as_trained(folder, made.spec))),
+            },
             check_results=[
                 dg.AssetCheckResult(
                     check_name="leakage",
@@ -320,13 +336,15 @@ def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         **shared,
     )
     def predictions(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        stores = home.open()
         span = span_of(context.partition_key, length=windows.length)
-        sealed, volume, payload = steps.seal_predictions(folder, home.open(), span)
+        sealed, volume, payload = steps.seal_predictions(folder, stores, span)
         return dg.MaterializeResult(
             value=sealed,
             data_version=dg.DataVersion(sealed.sha256),
             metadata={
-                **clean({"dagster/partition_row_count": sealed.rows, "rows": sealed.rows, "sha256": sealed.sha256})
+                **table_metadata(sealed, partitioned=True),
+                **column_lineage(of_predictions(stores, name)),
             },
             check_results=[_warning("volume", volume), _warning("payload", payload)],
         )

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.features.tracing import require_traced_inputs
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.known_names import require_known_names
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
+from mlops_assets.orchestration.origins import plan_of
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.schedules import refresh_schedule
@@ -37,7 +39,10 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         ),
     )
     models = declared_models(declared)
-    require_known_names(declared, tables=declared_tables(declared), views=declared_views(declared), models=models)
+    views = declared_views(declared)
+    require_known_names(declared, tables=declared_tables(declared), views=views, models=models)
+    for folder in models.values():
+        require_traced_inputs(plan_of(folder, {name: view.record() for name, (_, view) in views.items()}))
     daily = daily_tables(declared)
     jobs, sensors, schedules = [], [], []
     if models:

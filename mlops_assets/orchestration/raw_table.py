@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import examples
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
-from mlops_assets.orchestration.metadata import clean, table_metadata
+from mlops_assets.orchestration.metadata import clean, column_lineage, table_metadata
+from mlops_assets.orchestration.origins import of_copy
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import RawTableScaffolder
@@ -60,6 +61,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     raw_key, good_key, bad_key = (dg.AssetKey([stage, declared.table]) for stage in ("raw", "validated", "quarantine"))
     suite = QualitySuite.load(folder / declared.suite) if declared.suite else None
     meaning = {name: rule.meaning for name, rule in declared.contract.columns.items()}
+    copied = column_lineage(of_copy(f"raw/{declared.table}", declared.contract.columns))
     shared: dict[str, Any] = {
         "group_name": folder.name,
         "owners": [declared.owner] if declared.owner else None,
@@ -128,6 +130,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 data_version=dg.DataVersion(judged.held.sha256),
                 metadata={
                     **table_metadata(judged.held, partitioned=bool(partitions), meaning=meaning),
+                    **copied,
                     **clean({"rules": judged.rules}),
                 },
             )
@@ -138,6 +141,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 data_version=dg.DataVersion(judged.version.sha256),
                 metadata={
                     **table_metadata(judged.version, partitioned=bool(partitions), meaning=meaning),
+                    **copied,
                     "quarantined": judged.refused_rows,
                 },
                 check_results=[] if judged.blocked else checks,

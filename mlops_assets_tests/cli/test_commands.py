@@ -1,5 +1,6 @@
 """The commands that people act with: what they say, what they leave on record, and what they say no to."""
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,3 +175,32 @@ def test_outside_of_a_project_the_way_into_one_is_told(tmp_path, monkeypatch, ca
 
     assert ended.value.code == 1
     assert "mlops new PATH" in capsys.readouterr().err
+
+
+def test_lineage_shows_what_a_column_reaches_and_whether_that_is_live(shop, mlops):
+    """Down to the endpoint, with the version's digest."""
+    said = mlops("lineage", "orders.returned", "--down")
+
+    release = shop.home.releases.current(MODEL)
+    assert said.code == 0
+    assert f"{MODEL}@1: live, bundle_sha256 {release.bundle_sha256[:12]}" in said.out
+    assert f"{MODEL}/endpoint: version 1, generation 1" in said.out
+    assert "comes from" not in said.out
+
+
+def test_lineage_as_data_holds_nodes_and_the_edges_between_them(shop, mlops):
+    """For programs: whole digests, and how each step was made."""
+    said = json.loads(mlops("lineage", f"{MODEL}.return_rate_7d", "--up", "--json").out)
+
+    assert said["of"]["name"] == f"{MODEL}.return_rate_7d"
+    assert {"name": "source/orders", "kind": "source"}.items() <= said["up"][0].items()
+    assert {"from": "raw/orders.returned", "to": "validated/orders.returned", "by": "value"} in said["edges"]
+    assert "down" not in said
+
+
+def test_lineage_of_an_unknown_column_names_the_nearest(mlops):
+    """In words."""
+    said = mlops("lineage", "orders.brnch")
+
+    assert said.code == 1
+    assert "column of raw/orders 'brnch' is not known. Did you mean 'branch'?" in said.err

@@ -225,6 +225,20 @@ def test_lineage_names_the_columns_behind_each_feature():
     }
 
 
+@pytest.mark.parametrize(
+    "window",
+    [
+        "avg(delay) OVER (PARTITION BY carrier ORDER BY reported_at) AS late_rate FROM flights",
+        "avg(delay) OVER w AS late_rate FROM flights WINDOW w AS (PARTITION BY carrier ORDER BY reported_at)",
+    ],
+)
+def test_what_a_window_parts_and_orders_by_counts_however_it_is_written(window):
+    """Spelt out in place, or named in a WINDOW clause."""
+    found = lineage(view_of(sql=f"SELECT carrier, 1.0 AS flights, {window}"), {"flights": ["carrier", "delay"]})
+
+    assert found["late_rate"] == (("flights", "carrier"), ("flights", "delay"), ("flights", "reported_at"))
+
+
 def test_the_record_that_travels_holds_what_a_look_up_needs():
     """Keys, features that may be missing, and the ttl in seconds."""
     record = view_of(describe={"late_rate": "Share of late flights."}).record()

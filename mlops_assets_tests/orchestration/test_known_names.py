@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mlops_assets.errors import DeclarationError
+from mlops_assets.errors import DeclarationError, FeatureError
 from mlops_assets.orchestration import project_definitions
 from mlops_assets_tests._shop import FEATURES_PY, MODEL, MODEL_PY, MODEL_YAML, TABLES_YAML, pyproject, write_project
 
@@ -36,7 +36,7 @@ MISTAKES = {
 }
 
 
-def load(tmp_path, monkeypatch, right, wrong):
+def load(tmp_path, monkeypatch, right, wrong, *, features=FEATURES_PY):
     """Load the shop with one thing written otherwise, or with nothing."""
     package = f"named_{next(COUNTER)}"
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -45,7 +45,7 @@ def load(tmp_path, monkeypatch, right, wrong):
         f"{package}/__init__.py": "",
         f"{package}/defs/orders/defs.yaml": TABLES_YAML.replace(right, wrong),
         f"{package}/defs/{MODEL}/defs.yaml": MODEL_YAML.replace(right, wrong),
-        f"{package}/defs/{MODEL}/features.py": FEATURES_PY,
+        f"{package}/defs/{MODEL}/features.py": features,
         f"{package}/defs/{MODEL}/model.py": MODEL_PY,
     }
     return project_definitions(write_project(tmp_path, files))
@@ -72,3 +72,11 @@ def test_all_of_them_are_told_at_once(tmp_path, monkeypatch):
 def test_what_is_all_there_is_loaded(tmp_path, monkeypatch):
     """The shop as it is."""
     assert load(tmp_path, monkeypatch, "", "").resolve_job_def("release")
+
+
+def test_an_argument_that_a_feature_does_not_read_is_refused_when_the_project_is_loaded(tmp_path, monkeypatch):
+    """Before any lineage is written that names it."""
+    source = FEATURES_PY.replace("def dear(amount)", "def dear(amount, branch)")
+
+    with pytest.raises(FeatureError, match=r"dear\(\) declares branch and does not read it"):
+        load(tmp_path, monkeypatch, "", "", features=source)

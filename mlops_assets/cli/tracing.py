@@ -1,0 +1,36 @@
+"""The commands that trace: where a column comes from, what it reaches, and what holds a key."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops_assets.cli.commands import HOME
+
+if TYPE_CHECKING:
+    from mlops_assets.cli.project import Project
+
+
+def _project(home: str | None) -> "Project":
+    from mlops_assets.cli.project import Project
+
+    return Project.find(home)
+
+
+@click.command()
+@HOME
+@click.argument("column", required=False)
+@click.option("--down", is_flag=True, help="What it reaches: views, models, versions, endpoints.")
+@click.option("--up", is_flag=True, help="What it comes from, back to the sources.")
+@click.option("--json", "as_json", is_flag=True, help="As data.")
+def lineage(home: str | None, column: str | None, down: bool, up: bool, as_json: bool) -> None:
+    """Trace COLUMN, such as flights.arr_delay, features/weather.temp or MODEL.FEATURE, up, down or both ways."""
+    from mlops_assets.cli.lineage import as_data, as_text
+
+    if column is None:
+        raise click.UsageError("Name a TABLE.COLUMN, VIEW.COLUMN or MODEL.FEATURE.")
+    both = up == down
+    shown = as_data if as_json else as_text
+    click.echo(shown(_project(home).lineage, column, up=up or both, down=down or both))
+
+
+TRACING = (lineage,)
