@@ -31,7 +31,7 @@ class Use:
 
     def __str__(self) -> str:
         file = self.folder / "defs.yaml"
-        place = f"{self.folder.name}/{file.name}:{_line(file, self.name)}"
+        place = f"{self.folder.name}/{file.name}:{line_of(self.name, file)}"
         return f"{place}: {self.key}: {UnknownNameError(self.kind, self.name, known=self.known)}"
 
 
@@ -47,7 +47,7 @@ def require_known_names(
     known_tables, known_views = (_names(made, stage) for stage in ("validated", "features"))
     uses = [
         *_of_views(views, tables, known_tables),
-        *(use for folder in models.values() for use in _of_model(folder, tables, known_tables, known_views)),
+        *(use for folder in models.values() for use in _of_model(folder, tables, views, known_tables, known_views)),
     ]
     wrong = [str(use) for use in uses if use.name not in use.known]
     if wrong:
@@ -78,7 +78,7 @@ def _columns_named(view: ViewDefinition, alias: str) -> Iterator[tuple[str, str]
 
 
 def _of_model(
-    folder: ModelFolder, tables: Tables, known_tables: tuple[str, ...], known_views: tuple[str, ...]
+    folder: ModelFolder, tables: Tables, views: Views, known_tables: tuple[str, ...], known_views: tuple[str, ...]
 ) -> Iterator[Use]:
     about = folder.declaration.decisions
     yield Use(folder.path, "decisions.table", "table", about.table, known_tables)
@@ -86,12 +86,17 @@ def _of_model(
         yield Use(folder.path, "views", "feature view", view, known_views)
     if about.table in tables:
         columns = tuple(tables[about.table][1].contract.columns)
+        stored = tuple(
+            feature for name in folder.declaration.views if name in views for feature in views[name][1].features
+        )
+        for column in folder.declaration.gate.slice_columns:
+            yield Use(folder.path, "gate.slice_columns", f"column of {about.table}", column, (*columns, *stored))
         for key in ("key", "time", "known_at"):
             if column := getattr(about, key):
                 yield Use(folder.path, f"decisions.{key}", f"column of {about.table}", column, columns)
 
 
-def _line(file: Path, name: str) -> int:
+def line_of(name: str, file: Path) -> int:
     """Give the first line that holds `name` as a whole word."""
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     lines = file.read_text().splitlines() if file.exists() else []

@@ -42,7 +42,9 @@ def of_training_set(folder: ModelFolder, plan: FeaturePlan) -> Origins:
     """Give the origins of a model's training set: view features, request fields, keys, decision time and label."""
     about = folder.declaration.decisions
     table = f"validated/{about.table}"
-    found: Origins = of_copy(table, [about.key, *(field.name for field in plan.module.request)])
+    found: Origins = of_copy(
+        table, [about.key, *(field.name for field in plan.module.request), *folder.declaration.gate.slice_columns]
+    )
     found[DECISION_TIME] = found[PART] = ((table, about.time),)
     found[LABEL] = tuple((table, column) for column in folder.label_columns)
     for view in plan.views:

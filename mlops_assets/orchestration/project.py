@@ -9,6 +9,7 @@ import dagster as dg
 from mlops_assets.features.tracing import require_traced_inputs
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
+from mlops_assets.orchestration.kept_from_models import require_kept_from_models
 from mlops_assets.orchestration.known_names import require_known_names
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
@@ -39,10 +40,11 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         ),
     )
     models = declared_models(declared)
-    views = declared_views(declared)
-    require_known_names(declared, tables=declared_tables(declared), views=views, models=models)
+    tables, views = declared_tables(declared), declared_views(declared)
+    require_known_names(declared, tables=tables, views=views, models=models)
     for folder in models.values():
         require_traced_inputs(plan_of(folder, {name: view.record() for name, (_, view) in views.items()}))
+    require_kept_from_models(tables=tables, views=views, models=models)
     daily = daily_tables(declared)
     jobs, sensors, schedules = [], [], []
     if models:

@@ -28,6 +28,11 @@ MISTAKES = {
     ),
     "its time": ("time: placed_at", "time: place_at", f"{MODEL}/defs.yaml:6: decisions.time: column of orders 'place"),
     "when its label is known": ("known_at: reported_at", "known_at: reported", "decisions.known_at: column of orders"),
+    "a slice": (
+        "gate: {",
+        "gate: {slice_columns: [branc], ",
+        f"{MODEL}/defs.yaml:9: gate.slice_columns: column of orders 'branc' is not known. Did you mean 'branch'?",
+    ),
     "the table of a view": (
         "tables: {orders: orders}",
         "tables: {orders: order}",

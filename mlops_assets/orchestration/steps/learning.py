@@ -68,7 +68,10 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     module = FeatureModule.load(folder.features_source, name=name)
     views = _views(declared.views, stores)
     plan = FeaturePlan(module, views)
-    labelled = decisions(folder, module, stores, cut_off=cut_off)
+    joined = {each.name for view in plan.views for each in (*view.keys, *view.features)}
+    labelled = decisions(
+        folder, module, stores, cut_off=cut_off, beside=[c for c in declared.gate.slice_columns if c not in joined]
+    )
     first, newest = (labelled[DECISION_TIME][place].as_py() for place in (0, -1))
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
     cut = declared.training.window.cut(min(cut_off, newest + DAY), first=first)
@@ -117,13 +120,18 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     return made, list(leaks)
 
 
-def decisions(folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_off: datetime) -> pa.Table:
-    """Give every decision whose label was known by `cut_off`: key, request fields, decision time and label."""
+def decisions(
+    folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_off: datetime, beside: Sequence[str] = ()
+) -> pa.Table:
+    """Give every decision whose label was known by `cut_off`: key, request fields, decision time and label.
+
+    `beside` are columns to look at slices by; no feature sees them, so they may be such as are kept from models.
+    """
     about = folder.declaration.decisions
     table = f"validated/{about.table}"
     fields = [field.name for field in module.request]
     known_at = about.known_at or about.time
-    wanted = list(dict.fromkeys([about.key, about.time, known_at, *fields, *folder.label_columns]))
+    wanted = list(dict.fromkeys([about.key, about.time, known_at, *fields, *beside, *folder.label_columns]))
     # Only days that were complete at the cut-off: whoever rebuilds this later has more, and must get the same rows.
     until = last_complete(cut_off) if stores.tables.partitions(table) else None
     rows = stores.tables.read(table, columns=wanted, until=until)
@@ -131,7 +139,7 @@ def decisions(folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_o
     rows = rows.filter(pc.less_equal(rows[known_at], limit))
     label = folder.label(label_columns_of(rows, folder))
     decided = pc.subtract(rows[about.time], pa.scalar(about.lead, pa.duration("us")))
-    rows = rows.select(list(dict.fromkeys([about.key, *fields])))
+    rows = rows.select(list(dict.fromkeys([about.key, *fields, *beside])))
     rows = rows.append_column(DECISION_TIME, decided).append_column(LABEL, pa.array(label))
     rows = rows.filter(pa.array(np.isfinite(label)))
     if not rows.num_rows:
