@@ -299,6 +299,33 @@ class DriftReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParityDifference:
+    """One value that was served otherwise than it is recomputed, None for no value; `cause` says why, in words."""
+
+    feature: str
+    key: str
+    time: str
+    served: float | None
+    recomputed: float | None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityReport:
+    """How many of `n` vectors are equal in every bit; `differing` counts the others by feature."""
+
+    n: int
+    equal: int
+    differing: dict[str, int] = field(default_factory=dict)
+    first: ParityDifference | None = None
+
+    @property
+    def identical(self) -> bool:
+        """Whether vectors were compared and all are equal."""
+        return 0 < self.n == self.equal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceReport:
     """Realised performance of a window once labels are in, beside what the evaluation promised.
 

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.replay import Traffic
-from mlops_assets.features.parity import ParityReport
 from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.steps import check_parity, sealed_predictions
 from mlops_assets.orchestration.steps.comparing import Month, by_month
+from mlops_assets.records import ParityReport
 
 TOLD = {
     Event.DATA_QUARANTINED: "quarantined",
@@ -77,7 +75,10 @@ def close(project: Project, traffic: Traffic, *, flagship: str) -> Closing:
     entries = home.state.audit_entries()
     asked = {name: folder for name, folder in project.models.items() if home.tables.exists(f"{name}/predictions")}
     months = {name: tuple(by_month(folder, home)) for name, folder in asked.items()}
-    parity = {name: _parity(project, name) for name in asked}
+    parity = {
+        name: check_parity(folder, home, sealed_predictions(home, name), at_most=SAMPLE)
+        for name, folder in asked.items()
+    }
     return Closing(
         story=tuple(
             Happening(
@@ -183,21 +184,6 @@ def _expectations(
             found=f"{verified} entries, {len(holes)} gaps",
         ),
     ]
-
-
-def _parity(project: Project, name: str) -> ParityReport:
-    """Compare a sample of the sealed predictions, every version's, with the offline path."""
-    rows = sealed_predictions(project.home, name)
-    sample = rows.take(pa.array(range(0, rows.num_rows, max(rows.num_rows // SAMPLE, 1))))
-    reports = [
-        check_parity(project.models[name], project.home, sample.filter(pc.equal(sample["bundle_sha256"], sha256)))
-        for sha256 in sample["bundle_sha256"].unique()
-    ]
-    return ParityReport(
-        n=sum(report.n for report in reports),
-        equal=sum(report.equal for report in reports),
-        first=next((report.first for report in reports if report.first), None),
-    )
 
 
 def _why(event: str, data: Mapping[str, Any]) -> str:

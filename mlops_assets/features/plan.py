@@ -84,6 +84,11 @@ class FeaturePlan:
         """Give the columns of the features in the order of FEATURES, from request columns and stored features."""
         return self._vector.run(inputs)
 
+    def looked_up(self, feature: str) -> tuple[tuple[Field, FeatureView], ...]:
+        """Give the stored features that a feature is computed from, each with its view."""
+        inputs = self._compile((feature,), asked_by="FEATURES").inputs
+        return tuple(self._stored[field.name] for field in inputs if field.name in self._stored)
+
     def _claim(self, view: FeatureView) -> None:
         """Enter the features of a view under their names, each of which must still be free."""
         for field in view.features:

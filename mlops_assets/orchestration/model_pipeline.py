@@ -1,7 +1,7 @@
 """`ModelPipeline`: one folder becomes the whole life of a model.
 
     training_set -> model -> evaluation -> dossier -> approval -> endpoint        one run, one cut-off
-    predictions -> drift, performance                                             one run per window
+    predictions -> parity, drift, performance                                             one run per window
 
 Each asset is a shell: it takes records, calls one step, and returns the record that step made. A blocking check stops
 the run where a promise is broken, so a refused challenger never touches what is live.
@@ -39,6 +39,7 @@ from mlops_assets.records import (
     Endpoint,
     EvaluationReport,
     ModelVersion,
+    ParityReport,
     PerformanceReport,
     TableVersion,
     TrainingSet,
@@ -47,7 +48,8 @@ from mlops_assets.records import (
 REQUESTER_TAG = "mlops/requested_by"  # who asked for this release: a person, or the sensor
 ENDPOINT_WAIT_S = 5.0  # three times, longer than it takes a supervisor to end all processes once one has died
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")
-WATCH_CHAIN = ("predictions", "drift", "performance")
+PARITY_SAMPLE = 2_000  # predictions of a window that are computed again
+WATCH_CHAIN = ("predictions", "parity", "drift", "performance")
 
 
 @dg.scaffold_with(ModelPipelineScaffolder)
@@ -350,6 +352,29 @@ def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
+        key=keys["parity"],
+        dagster_type=record_type(ParityReport),
+        ins={"sealed": dg.AssetIn(keys["predictions"])},
+        deps=[dg.AssetDep(["features", view], partition_mapping=dg.AllPartitionMapping()) for view in declared.views],
+        description="Served vectors computed again from the stored tables, as known at each decision.",
+        kinds={"duckdb"},
+        check_specs=[
+            dg.AssetCheckSpec("bit_for_bit", asset=keys["parity"], description="Served as training would have seen it.")
+        ],
+        **shared,
+    )
+    def parity(context: dg.AssetExecutionContext, home: HomeResource, sealed: TableVersion) -> dg.MaterializeResult:
+        stores = home.open()
+        rows = steps.sealed_predictions(stores, name, version=sealed.version, partitions=[context.partition_key])
+        report = steps.check_parity(folder, stores, rows, at_most=PARITY_SAMPLE)
+        return dg.MaterializeResult(
+            value=report,
+            data_version=dg.DataVersion(sha256_json(report)),
+            metadata=clean({"vectors": report.n, "equal": report.equal, "differing by feature": report.differing}),
+            check_results=[_parity_verdict(report)],
+        )
+
+    @dg.asset(
         key=keys["drift"],
         dagster_type=record_type(DriftReport),
         ins={"sealed": dg.AssetIn(keys["predictions"])},
@@ -417,7 +442,19 @@ def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
             check_results=[_warning("as_promised", lost)],
         )
 
-    return [predictions, drift, performance]
+    return [predictions, parity, drift, performance]
+
+
+def _parity_verdict(report: ParityReport) -> dg.AssetCheckResult:
+    first = report.first
+    return dg.AssetCheckResult(
+        check_name="bit_for_bit",
+        passed=report.equal == report.n,
+        description=f"{report.n - report.equal} of {report.n} vectors differ, first {first.feature} of request "
+        f"{first.key} at {first.time}: {first.served!r} was served, {first.recomputed!r} is recomputed; {first.cause}"
+        if first
+        else f"{report.n} vectors, all equal in every bit",
+    )
 
 
 def _warning(name: str, findings: list[str]) -> dg.AssetCheckResult:

@@ -1,13 +1,16 @@
 """What the watched windows come to: alerts that stand, and the labels predictions are held against."""
 
+import re
 from datetime import datetime, timedelta
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from mlops_assets.orchestration import steps
 from mlops_assets.records import ColumnDrift, DriftReport
-from mlops_assets_tests._shop import LIVE, MODEL, Shop
+from mlops_assets_tests._shop import BRANCHES, LIVE, MODEL, Shop, changed, served
 
 WEEK = timedelta(days=7)
 START = datetime(2024, 1, 29, tzinfo=LIVE.tzinfo)
@@ -50,3 +53,44 @@ def test_labels_are_found_by_keys_that_are_numbers(shop, monkeypatch):
     labels = steps.labels_of(shop.folder, shop.home, ["8", "7", "9"])
 
     np.testing.assert_array_equal(labels, [0.0, 1.0, np.nan])
+
+
+@pytest.fixture
+def asked(shop):
+    """A shop whose endpoint was asked about three orders."""
+    with served(shop) as endpoint:
+        for branch in BRANCHES:
+            order = {"branch": branch, "amount": 70.0}
+            endpoint.predict(order, model=MODEL, request_id=branch, at=LIVE.isoformat()).raise_for_status()
+    return shop
+
+
+def proven(shop: Shop) -> dg.AssetCheckEvaluation:
+    """Give what the check says of the window of the three orders."""
+    result = shop.materialize(f"{MODEL}/predictions", f"{MODEL}/parity", partition=f"{START:%Y-%m-%d}", at=LIVE)
+    assert result.success
+    return shop.checks(result)["bit_for_bit"]
+
+
+def test_what_was_served_is_computed_again_for_every_window(asked):
+    """From the tables, as known at each decision."""
+    verdict = proven(asked)
+
+    assert verdict.passed
+    assert verdict.description == "3 vectors, all equal in every bit"
+
+
+def test_a_row_that_is_changed_behind_the_endpoint_fails_the_window_with_its_cause(asked):
+    """The check names the feature, the request, the time and both values."""
+    table, day = "features/branch_returns", "2024-01-28"
+    rows = asked.home.tables.read(table, partitions=[day])
+    asked.home.tables.write(table, changed(rows, "return_rate_7d", {0: 0.5}), partition=day)
+
+    verdict = proven(asked)
+
+    assert not verdict.passed
+    assert re.match(
+        "1 of 3 vectors differ, first return_rate_7d of request east at 2024-01-29T01:00:00.000000: .* was served, "
+        "0.5 is recomputed; late data: the row of branch_returns .* was computed again since it was served",
+        verdict.description,
+    )

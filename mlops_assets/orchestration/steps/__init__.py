@@ -4,6 +4,7 @@ Nothing here knows Dagster or asks for the time: what is decided is decided from
 """
 
 from mlops_assets.orchestration.steps.learning import build_training_set, fit_model, unrecorded
+from mlops_assets.orchestration.steps.proving import check_parity
 from mlops_assets.orchestration.steps.releasing import (
     PIPELINE,
     decide_approval,
@@ -13,7 +14,6 @@ from mlops_assets.orchestration.steps.releasing import (
     write_dossier,
 )
 from mlops_assets.orchestration.steps.watching import (
-    check_parity,
     labels_of,
     measure_drift,
     measure_performance,

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -12,9 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.evaluation import BusinessValue
-from mlops_assets.features.columns import ARROW, UTC_MICROSECONDS
-from mlops_assets.features.join import DECISION_TIME, training_rows
-from mlops_assets.features.parity import ParityReport, compare_served
+from mlops_assets.features.columns import UTC_MICROSECONDS
 from mlops_assets.monitoring import DriftAlert, alerts, compare, inspect, matrix_columns, measure
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import days_of
@@ -165,28 +162,6 @@ def labels_of(folder: ModelFolder, stores: Home, keys: Sequence[str]) -> npt.NDA
         zip(map(str, rows[about.key].to_pylist()), folder.label(label_columns_of(rows, folder)).tolist(), strict=True)
     )
     return np.array([known.get(key, np.nan) for key in keys], dtype=np.float64)
-
-
-def check_parity(folder: ModelFolder, stores: Home, rows: pa.Table) -> ParityReport:
-    """Compute sealed vectors again from the stored tables, as known at each decision, and compare bit for bit."""
-    bundle = LoadedBundle.of(stores, folder.name, rows["bundle_sha256"][0].as_py())
-    vectorizer = bundle.vectorizer
-    schema = pa.schema([(field.name, ARROW[field.dtype]) for field in vectorizer.spec.request])
-    requests = pa.Table.from_pylist([_as_sent(text, schema) for text in rows["request"].to_pylist()], schema=schema)
-    tables = {view.name: stores.tables.read(f"features/{view.name}") for view in vectorizer.spec.views}
-    offline = training_rows(vectorizer.plan, requests.append_column(DECISION_TIME, rows["at"]), tables)
-    return compare_served(
-        vectorizer, offline, served=Sealed(bundle.sha256, rows).vectors, ids=rows["request_id"].to_pylist()
-    )
-
-
-def _as_sent(text: str, schema: pa.Schema) -> dict[str, object]:
-    """Read a logged request back; times were written as text."""
-    request: dict[str, object] = msgspec.json.decode(text)
-    for field in schema:
-        if pa.types.is_timestamp(field.type):
-            request[field.name] = datetime.fromisoformat(str(request[field.name]))
-    return request
 
 
 def _unique(model: str, stores: Home, span: Span) -> Iterator[dict[str, object]]:
