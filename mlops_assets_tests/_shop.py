@@ -98,7 +98,7 @@ attributes:
   monitor:
     windows: {every: week, start: 2024-01-01, end: 2024-04-01}
     wait_hours: 24
-  retraining: {cadence_days: 30, cooldown_days: 7, max_per_30_days: 2, minimum_new_rows: 0}
+  retraining: {cadence_days: 30, cooldown_days: 7, max_per_month: 2, minimum_new_rows: 0}
   risk_tier: limited
   charter: {purpose: Pack what will come back less dearly., limits: A made-up shop.}
 """

@@ -1,7 +1,7 @@
 """What holds a retraining back although something calls for it, each a function that says until when, or nothing.
 
 Together they make storms impossible: whatever the evidence, there is one retraining at a time, a pause after each that
-doubles with every refused challenger, and a ceiling per 30 days.
+doubles with every refused challenger, and a ceiling per month.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from mlops_assets.retraining.situation import Situation
 from mlops_assets.retraining.terms import RetrainingPolicy
 
 DAY = timedelta(days=1)
-BUDGET_DAYS = 30
+BUDGET_DAYS = 31  # no month is longer, so none has more requests than the budget
 
 
 def in_flight(policy: RetrainingPolicy, situation: Situation) -> str | None:
@@ -33,13 +33,13 @@ def cooldown(policy: RetrainingPolicy, situation: Situation) -> str | None:
 
 
 def budget(policy: RetrainingPolicy, situation: Situation) -> str | None:
-    """Hold once the requests of the last 30 days are used up."""
+    """Hold once the requests of the last 31 days are used up."""
     recent = [r.decided_at for r in situation.requests if situation.now - r.decided_at < BUDGET_DAYS * DAY]
-    if len(recent) < policy.max_per_30_days:
+    if len(recent) < policy.max_per_month:
         return None
-    free = recent[-policy.max_per_30_days] + BUDGET_DAYS * DAY
+    free = recent[-policy.max_per_month] + BUDGET_DAYS * DAY
     asked = f"{len(recent)} in {BUDGET_DAYS} days"
-    return f"the budget of {policy.max_per_30_days} requests is used up ({asked}) until {free:%Y-%m-%d}"
+    return f"the budget of {policy.max_per_month} requests is used up ({asked}) until {free:%Y-%m-%d}"
 
 
 def too_few_rows(policy: RetrainingPolicy, situation: Situation) -> str | None:

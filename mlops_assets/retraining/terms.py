@@ -25,7 +25,7 @@ class RetrainingPolicy(BaseModel, frozen=True, extra="forbid"):
         default=7.0, ge=0, description="Least time between two requests; doubled by each refusal."
     )
     max_cooldown_days: float = Field(default=56.0, ge=0, description="Where the doubling ends.")
-    max_per_30_days: int = Field(default=2, ge=1, description="Most requests in any 30 days.")
+    max_per_month: int = Field(default=2, ge=1, description="Most requests in any 31 days, and so in any month.")
     minimum_new_rows: int = Field(
         default=1000, ge=0, description="Labelled rows that the champion has not been trained on."
     )

@@ -32,7 +32,7 @@ def test_drift_of_features_alone_asks_for_nothing():
     assert all("temp (PSI 8.00)" in decision.reason for decision in backtest.decisions[1:])
 
 
-@pytest.mark.parametrize(("challengers", "requests"), [("promoted", 24), ("refused", 8)])
+@pytest.mark.parametrize(("challengers", "requests"), [("promoted", 23), ("refused", 8)])
 def test_a_bad_year_is_bounded_by_the_brakes_and_slowed_by_refusals(challengers, requests):
     """If nothing helps, promotions stop at two a month; refusals double the pause: days 14, 28, 56, 112, 168 … 336."""
     bad = [performance(week, degraded=True) for week in range(52)]

@@ -280,7 +280,7 @@ def _request(*, weeks, answers="another finding"):
         ),
         (
             {"history": [_request(weeks=0.5), _request(weeks=2)]},
-            "the budget of 2 requests is used up (2 in 30 days) until 2013-05-04",
+            "the budget of 2 requests is used up (2 in 31 days) until 2013-05-05",
         ),
         ({"new_rows": 999}, "999 new labelled rows of the 1000 asked for"),
     ],
@@ -331,7 +331,7 @@ def test_new_rows_are_counted_from_the_performance_windows_if_nobody_counted_the
         ({"cooldown_days": 60}, "could not be kept"),
         ({"events": {"new carrier": -1}}, "Give 0 or more"),
         ({"cadence": 30}, "Extra inputs"),
-        ({"max_per_30_days": 0}, "greater than or equal to 1"),
+        ({"max_per_month": 0}, "greater than or equal to 1"),
     ],
 )
 def test_a_policy_that_cannot_be_obeyed_is_refused(declared, complaint):

@@ -15,7 +15,7 @@ POLICY = RetrainingPolicy(
     cadence_days=20,
     cooldown_days=3,
     max_cooldown_days=30,
-    max_per_30_days=3,
+    max_per_month=3,
     minimum_new_rows=0,
     events={"new carrier": 1},
 )
