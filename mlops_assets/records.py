@@ -108,12 +108,14 @@ class FeatureView:
     """Stored features of one entity: the keys that find a row, how long it is good for, when it is known.
 
     A row answers a decision at time t when `known_at <= t` and `t - ttl_s <= event_time <= t`, both ends included.
+    Where none does, a feature is null, or what `defaults` says.
     """
 
     name: str
     keys: tuple[Field, ...]
     features: tuple[Field, ...]
     ttl_s: float
+    defaults: dict[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

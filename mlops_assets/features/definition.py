@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StrictStr, ValidationError, model_validator
 
 from mlops_assets import records
 from mlops_assets.errors import UnknownNameError, examples
@@ -24,6 +24,9 @@ def _not_negative(duration: timedelta) -> timedelta:
 
 
 Duration = Annotated[timedelta, AfterValidator(_not_negative)]
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class ViewDefinition(BaseModel, frozen=True, extra="forbid"):
@@ -56,6 +59,9 @@ class ViewDefinition(BaseModel, frozen=True, extra="forbid"):
         default=timedelta(0), description="How long after the end of a partition its rows can be looked up."
     )
     ttl: Duration = Field(description="How long after its event time a row still answers.")
+    defaults: dict[str, Number | StrictStr] = Field(
+        default={}, description="What a feature is taken to be where no row answers; null if it is not named."
+    )
     sql: str | None = Field(
         default=None, description="One SELECT in DuckDB's SQL; $partition_start and $partition_end are its partition."
     )
@@ -104,6 +110,11 @@ class ViewDefinition(BaseModel, frozen=True, extra="forbid"):
         for name in self.describe:
             if name not in self.features:
                 raise UnknownNameError("feature", name, known=self.features)
+        for name, default in self.defaults.items():
+            if name not in self.features:
+                raise UnknownNameError("feature", name, known=self.features)
+            if isinstance(default, str) != (self.features[name] == "string"):
+                raise ValueError(f"{name} is declared {self.features[name]}, and its default is {default!r}")
         if self.python is not None:
             frames.check(self.python, tables=self.tables)
         else:
@@ -135,6 +146,7 @@ class ViewDefinition(BaseModel, frozen=True, extra="forbid"):
                 for name, dtype in self.features.items()
             ),
             ttl_s=self.ttl.total_seconds(),
+            defaults=dict(self.defaults),
         )
 
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import EXAMPLES_SHOWN, FeatureError, examples
 from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays, as_arrow, cast
+from mlops_assets.features.defaults import DEFAULT
 from mlops_assets.features.module import nearest
 from mlops_assets.features.plan import FeaturePlan
 from mlops_assets.features.view import one_thread
@@ -61,6 +62,8 @@ def point_in_time(labels: pa.Table, views: Sequence[tuple[FeatureView, pa.Table]
 def training_rows(plan: FeaturePlan, labels: pa.Table, rows: Mapping[str, pa.Table]) -> pa.Table:
     """Give the labels with the derived keys and the stored features of a model's plan, ready for `as_arrays`.
 
+    Where a view has no row for a label, its declared defaults stand, and its status is `default`.
+
     Args:
         plan: The model's names over its views.
         labels: The request columns and `decision_time`, beside others such as the target.
@@ -80,7 +83,21 @@ def training_rows(plan: FeaturePlan, labels: pa.Table, rows: Mapping[str, pa.Tab
                 f"the rows of view {view.name!r} were not given. Materialize it first.{nearest(view.name, rows)}",
                 view=view.name,
             )
-    return point_in_time(labels, [(view, rows[view.name]) for view in plan.views])
+    joined = point_in_time(labels, [(view, rows[view.name]) for view in plan.views])
+    for view in plan.views:
+        joined = _with_defaults(joined, view)
+    return joined
+
+
+def _with_defaults(joined: pa.Table, view: FeatureView) -> pa.Table:
+    """Put in what a view declares for labels no row of it answered; their status is then `default`."""
+    status = f"{view.name}__status"
+    absent = pc.not_equal(joined[status], "ok")
+    for name, default in ({**view.defaults, status: DEFAULT} if view.defaults else {}).items():
+        column = joined[name]
+        filled = pc.if_else(absent, pa.scalar(default, column.type), column)
+        joined = joined.set_column(joined.column_names.index(name), name, filled)
+    return joined
 
 
 def _look_up(view: FeatureView, labels: pa.Table, rows: pa.Table) -> pa.Table:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from mlops_assets.errors import BundleError
 from mlops_assets.features import FeatureModule, Vectorizer
-from mlops_assets.records import FeatureVectorSpec, Task
+from mlops_assets.features.defaults import DEFAULT, filled
+from mlops_assets.records import FeatureVectorSpec, FeatureView, Task
 from mlops_assets.serving.predictor import NativeBooster, Vectors
 from mlops_assets.serving.requests import Column, RequestDecoder, RequestError, micros
 from mlops_assets.stores.online import OnlineStore, StoredColumn
@@ -97,7 +98,7 @@ class ServedModel:
         """
         inputs = self._vectorizer.keys(columns)
         moments = np.full(rows, micros(at), dtype=np.int64).view("datetime64[us]")
-        stored = {view.name: self._online.read(view, inputs, moments) for view in self.spec.views}
+        stored = {view.name: _with_defaults(view, self._online.read(view, inputs, moments)) for view in self.spec.views}
         for found in stored.values():
             for name, column in found.items():
                 inputs[name] = column.values
@@ -176,9 +177,20 @@ def _golden_column(dtype: str, values: Sequence[float | str | None]) -> npt.NDAr
     return np.array(values, dtype=object if dtype == "string" else np.float64)
 
 
+def _with_defaults(view: FeatureView, found: dict[str, StoredColumn]) -> dict[str, StoredColumn]:
+    """Put in what the view declares for decisions no row of it answered."""
+    for name, default in view.defaults.items():
+        column = found[name]
+        found[name] = StoredColumn(*filled(column.values, column.status, default), column.event_time)
+    return found
+
+
 def _rows(columns: Mapping[str, StoredColumn]) -> list[StoredRow]:
     """Turn the columns of one view into one record per prediction."""
     first = next(iter(columns.values()))
+    for column in columns.values():  # they share one array, unless defaults stand in for some of the features
+        if column.status is not first.status and DEFAULT in column.status:
+            first = column
     values = zip(*(map(_plain, column.values.tolist()) for column in columns.values()), strict=True)
     return [
         StoredRow(status, _plain(event_time), dict(zip(columns, row, strict=True)))

@@ -25,7 +25,7 @@ from mlops_assets.records import FeatureView, Field
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Status = Literal["ok", "missing", "stale"]
+Status = Literal["ok", "missing", "stale"]  # as looked up; where a default was put in, `default` is logged instead
 Times = npt.NDArray[np.datetime64]
 Values = npt.NDArray[Any]
 

@@ -33,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 
 class StoredRow(msgspec.Struct, frozen=True, gc=False):
-    """What the online store answered for one view: the status, the row's event time, and the values used."""
+    """What was found online for one view: the status, the row's event time, and the values used.
+
+    `status` is ok, missing, stale, or default where declared defaults took the place of a missing or stale row.
+    """
 
     status: str
     event_time: datetime | None

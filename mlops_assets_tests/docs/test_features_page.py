@@ -34,6 +34,13 @@ def test_every_view_on_the_page_can_be_obeyed(attributes):
     assert declared(attributes).record().features
 
 
+def test_the_defaults_on_the_page_fit_the_view_above():
+    """Names and kinds."""
+    (defaults,) = (each["defaults"] for each in DECLARED if "defaults" in each)
+
+    assert declared(VIEWS[0] | {"defaults": defaults}).record().defaults == defaults
+
+
 def test_the_entities_on_the_page_can_be_obeyed():
     """And a view names one."""
     assert [Entity.model_validate(each).name for each in ENTITIES.values()] == ["carrier"]
