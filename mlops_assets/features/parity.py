@@ -24,7 +24,7 @@ class Found(Protocol):
 
     @property
     def status(self) -> str:
-        """`ok`, `missing` or `stale`."""
+        """`ok`, `missing`, `stale` or `default`."""
         ...
 
     @property
@@ -120,7 +120,7 @@ def _cause(view: FeatureView, field: Field, served: Found | None, offline: pa.Ta
     )
     if served is None:
         return f"log: nothing of view {view.name} was logged"
-    if "stale" in (served.status, status) and served.status != status and served.event_time == event_time:
+    if served.status != status and served.event_time == event_time:
         return f"ttl: the row of {view.name} of {event_time} was {served.status} when served, and is {status} now"
     if served.event_time != event_time:
         return (

@@ -139,6 +139,7 @@ CAUSES = {
         {"status": "stale"},
         "ttl: the row of carrier_delays .* was stale when served, and is ok",
     ),
+    "a default in place of a row": ({"status": "default"}, "ttl: .* was default when served, and is ok"),
     "a row computed again": ({"values": {"late_rate_7d": 0.99}}, "late data: the row .* was computed again"),
     "a number as text": ({"values": {"late_rate_7d": "text"}}, "dtype: late_rate_7d was served as str, and is float"),
 }
