@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from mlops_assets.cli.commands import COMMANDS, EVIDENCE
+from mlops_assets.cli.commands import COMMANDS, EVIDENCE, TO_DATA
+from mlops_assets.cli.quarantine import quarantine
 from mlops_assets.cli.tracing import TRACING
 from mlops_assets.errors import MlopsError
 
@@ -22,7 +23,7 @@ def cli() -> None:
     """The life of a model as Dagster assets: data, features, training, gates, endpoints, drift, retraining."""
 
 
-for _command in (*COMMANDS, *TRACING, *EVIDENCE):
+for _command in (*TO_DATA, quarantine, *COMMANDS, *TRACING, *EVIDENCE):
     cli.add_command(_command)
 
 

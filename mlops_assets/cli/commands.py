@@ -249,5 +249,6 @@ def _addresses(stack: Any) -> str:
     return "\n".join(["", *lines, "", "Ctrl-C stops all of them."])
 
 
-COMMANDS = (new, up, demo, replay, refresh, train, event, approve, rollback, status)
+TO_DATA = (new, up, demo, replay, refresh)
+COMMANDS = (train, event, approve, rollback, status)
 EVIDENCE = (audit,)

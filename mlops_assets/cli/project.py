@@ -20,6 +20,7 @@ from mlops_assets.cli import processes
 from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
 from mlops_assets.errors import StackError
 from mlops_assets.lineage import LineageGraph
+from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.lineage import declared_lineage, lineage_of_versions
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.project import (
@@ -87,9 +88,14 @@ class Project:
         return declared_tables(self.definitions)
 
     @cached_property
+    def views(self) -> Mapping[str, tuple[Path, FeatureTableDeclaration]]:
+        """The declared feature views by name, with their folders."""
+        return declared_views(self.definitions)
+
+    @cached_property
     def lineage(self) -> LineageGraph:
         """From the sources to what is declared, and on to what was trained and is served."""
-        declared = declared_lineage(tables=self.tables, views=declared_views(self.definitions), models=self.models)
+        declared = declared_lineage(tables=self.tables, views=self.views, models=self.models)
         return declared | lineage_of_versions(self.home, self.models)
 
     @cached_property
@@ -122,23 +128,27 @@ class Project:
             else:
                 self.instance.report_run_failed(run, "The worker was killed with its code server.")
 
-    def refresh(self, days: Sequence[str], *, now: datetime) -> list[str]:
+    def refresh(self, days: Sequence[str], *, now: datetime, only: Sequence[str] | None = None) -> list[str]:
         """Bring an unbroken run of days in, in this process; give what went wrong, nothing if nothing did.
 
-        They go as one run, and each on its own if that fails: what is wrong with one day keeps no other out.
+        They go as one run, and each on its own if that fails: what is wrong with one day keeps no other out. `only`
+        names the assets to run, such as `validated/flights`; by default all that come in days.
         """
         which = {PARTITION: days[0]} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
-        faults = self._run(self.definitions.resolve_job_def(REFRESH_JOB), which, now=now)
+        chosen = None if only is None else [dg.AssetKey(key.split("/")) for key in only]
+        faults = self._run(self.definitions.resolve_job_def(REFRESH_JOB), which, now=now, asset_selection=chosen)
         if faults and len(days) > 1:
-            return [fault for day in days for fault in self.refresh([day], now=now)]
+            return [fault for day in days for fault in self.refresh([day], now=now, only=only)]
         return faults
 
-    def refresh_whole_tables(self, *, now: datetime) -> list[str]:
-        """Bring in the tables and views that have no partitions; give what went wrong."""
+    def refresh_whole_tables(self, *, now: datetime, only: Sequence[str] | None = None) -> list[str]:
+        """Bring in the tables and views that have no partitions, or `only` some; give what went wrong."""
         keys = [
             spec.key
             for spec in self.definitions.resolve_all_asset_specs()
-            if spec.key.path[0] in DATA_STAGES and spec.partitions_def is None
+            if spec.key.path[0] in DATA_STAGES
+            and spec.partitions_def is None
+            and (only is None or spec.key.to_user_string() in only)
         ]
         if not keys:
             return []

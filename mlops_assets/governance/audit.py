@@ -17,6 +17,8 @@ class Event(StrEnum):
 
     DATA_QUARANTINED = "data.quarantined"
     DATA_BLOCKED = "data.blocked"
+    DATA_WAIVED = "data.waived"  # by a person: these rules hold no row of that batch back
+    DATA_CORRECTED = "data.corrected"  # by a person: these rows stand in for what the source sent
     MODEL_TRAINED = "model.trained"
     TRAINING_FAILED = "training.failed"
     GATE_PASSED = "gate.passed"

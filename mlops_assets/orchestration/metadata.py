@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from mlops_assets.records import Column, Metric, TableVersion
+from mlops_assets.records import Column, ExpectationResult, Metric, TableVersion
 
 
 def clean(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,3 +110,19 @@ def _cell(metric: Metric) -> str:
 def bullet_list(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
     """Show sentences as a list."""
     return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))
+
+
+def expectations_table(results: Sequence[ExpectationResult]) -> dg.MarkdownMetadataValue:
+    """Lay out what a quality suite found in a batch, a line each."""
+    lines = ["| | of | expectation | expected | found |", "|---|---|---|---|---|"]
+    for each in results:
+        mark = "met" if each.success else ("NOT MET" if each.blocks else "warns")
+        cells = (
+            mark,
+            each.column or "the table",
+            each.name,
+            each.expected,
+            "" if each.observed is None else each.observed,
+        )
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))

@@ -5,22 +5,23 @@ raw/<table> -> validated/<table>
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import examples
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
-from mlops_assets.orchestration.metadata import clean, column_lineage, table_metadata
+from mlops_assets.orchestration.metadata import clean, column_lineage, expectations_table, table_metadata
 from mlops_assets.orchestration.origins import of_copy
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import RawTableScaffolder
-from mlops_assets.orchestration.steps.ingesting import Judged, Key, ingest, judge
+from mlops_assets.orchestration.steps.ingesting import Judged, ingest, judge
+from mlops_assets.orchestration.steps.redriving import waive
+from mlops_assets.orchestration.steps.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import TableVersion
 from mlops_assets.validation.suite import QualitySuite
@@ -46,6 +47,14 @@ class RawTable(dg.Component, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the assets raw, validated and quarantine."""
         return dg.Definitions(assets=table_assets(self.declaration, folder=folder_of(context)))
+
+
+class Waiver(dg.Config):
+    """What a person waives of the batches of a run: `waive` names rules, as the quarantine and its page do."""
+
+    waive: list[str] = Field(default=[], description="Rules that hold no row of these batches back any more.")
+    reason: str = Field(default="", description="Why; it goes into the audit log.")
+    by: str = Field(default="", description="Who waives them; it goes into the audit log.")
 
 
 def folder_of(context: dg.ComponentLoadContext) -> Path:
@@ -103,6 +112,8 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     def spec(key: dg.AssetKey, description: str, *kinds: str) -> dg.AssetSpec:
         return dg.AssetSpec(key, deps=[raw_key], skippable=True, description=description, kinds={*kinds}, **shared)
 
+    blocking = {"quality": True, "quality_warnings": False} if suite else {}
+
     @dg.multi_asset(
         name=f"validate_{declared.table}",
         specs=[
@@ -114,16 +125,20 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         check_specs=[
             dg.AssetCheckSpec("contract", asset=good_key, blocking=True, description="Pandera: every row."),
             *(
-                [dg.AssetCheckSpec("quality", asset=good_key, blocking=True, description=f"Suite {suite.name}.")]
-                if suite
-                else []
+                dg.AssetCheckSpec(
+                    name, asset=good_key, blocking=blocks, description=f"Suite {suite.name if suite else ''}."
+                )
+                for name, blocks in blocking.items()
             ),
         ],
         pool="tables",
     )
-    def validated(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
+    def validated(context: dg.AssetExecutionContext, config: Waiver, home: HomeResource) -> Iterator[Any]:
         stores = home.open()
-        judged = judge(declared, stores, keys(context), suite, at=as_of(context, stores))
+        at = as_of(context, stores)
+        for key in keys(context) if config.waive else ():
+            waive(declared, suite, stores, key, rules=config.waive, reason=config.reason, by=config.by, at=at)
+        judged = judge(declared, stores, keys(context), suite, at=at)
         if judged.held and judged.refused_rows:
             yield dg.MaterializeResult(
                 asset_key=bad_key,
@@ -142,7 +157,8 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 metadata={
                     **table_metadata(judged.version, partitioned=bool(partitions), meaning=meaning),
                     **copied,
-                    "quarantined": judged.refused_rows,
+                    **clean({"quarantined": judged.refused_rows, "waived": judged.waived or None}),
+                    "quality_report": dg.MetadataValue.path(judged.newest_page),
                 },
                 check_results=[] if judged.blocked else checks,
             )
@@ -171,11 +187,16 @@ def _check(key: dg.AssetKey, name: str, faults: Mapping[Key, str]) -> dg.AssetCh
 
 
 def _verdicts(key: dg.AssetKey, judged: Judged, suite: QualitySuite | None) -> list[dg.AssetCheckResult]:
+    shown = {"quality_report": dg.MetadataValue.path(judged.newest_page)}
     contract = _check(key, "contract", judged.blocked_by_contract)
-    found = clean({"quarantined rows": judged.refused_rows, "by rule": judged.rules})
-    results = [contract._replace(metadata=found)]
+    found = clean({"quarantined rows": judged.refused_rows, "by rule": judged.rules, "waived": judged.waived or None})
+    results = [contract._replace(metadata={**found, **shown})]
     if suite:
-        newest = judged.expectations[-1].results if judged.expectations else ()
-        quality = _check(key, "quality", judged.blocked_by_suite)
-        results.append(quality._replace(metadata=clean({"expectations": [asdict(each) for each in newest]})))
+        quality, warnings = (
+            _check(key, "quality", judged.blocked_by_suite),
+            _check(key, "quality_warnings", judged.warnings),
+        )
+        table = {"expectations": expectations_table(judged.newest.expectations), **shown}
+        results.append(quality._replace(metadata=table))
+        results.append(warnings._replace(metadata=table, severity=dg.AssetCheckSeverity.WARN))
     return results

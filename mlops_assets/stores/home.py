@@ -6,6 +6,7 @@
     online.sqlite  the newest feature row of every key
     predictions/   the endpoint's log, as written
     records/       the records that travelled between assets
+    quality/       what was found in each batch: a record and a page per judgement
     dossiers/      the evidence per model version
     state.sqlite   audit log, approvals, retraining ledger, versions (or MLOPS_STATE_URL)
     mlflow.sqlite  runs and registry (or MLOPS_MLFLOW_URI), artefacts in mlartifacts/
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.stores._atomic import write_file
 from mlops_assets.stores.bundles import BundleStore
 from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.quality import QualityStore
 from mlops_assets.stores.records import RecordStore
 from mlops_assets.stores.releases import ReleaseStore
 from mlops_assets.stores.tables import TableStore
@@ -71,6 +73,11 @@ class Home:
     def records(self) -> RecordStore:
         """The records that travelled between assets."""
         return RecordStore(self.root / "records")
+
+    @cached_property
+    def quality(self) -> QualityStore:
+        """What was found in each batch."""
+        return QualityStore(self.root / "quality")
 
     @cached_property
     def state(self) -> "StateStore":

@@ -8,12 +8,11 @@ from mlops_assets.validation.contract import ColumnRule, Contract
 from mlops_assets.validation.quarantine import Validation, validate
 from mlops_assets.validation.row_rule import RowRule
 from mlops_assets.validation.structure import conform
-from mlops_assets.validation.suite import ExpectationResult, QualitySuite, SuiteResult, check
+from mlops_assets.validation.suite import QualitySuite, SuiteResult, check
 
 __all__ = [
     "ColumnRule",
     "Contract",
-    "ExpectationResult",
     "QualitySuite",
     "RowRule",
     "SuiteResult",

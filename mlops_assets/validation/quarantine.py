@@ -1,6 +1,7 @@
 """The rows of a batch, parted: those that keep their contract and those that do not."""
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import pyarrow as pa
@@ -15,9 +16,9 @@ class Validation:
     """A batch held against its contract; every row of it is in `good` or in `quarantined`, in the order it came.
 
     `quarantined` adds `_rule`, `_value` and `_reason` to each row, one entry per broken rule, joined by "; ". `counts`
-    maps each broken rule to the number of rows that break it. With `structural` faults no row is good. The quarantined
-    ones then keep what fits the contract's columns, and `_value` holds the whole row as it came, as JSON, so that one
-    stored table takes them all.
+    maps each broken rule to the number of rows that break it, `waived` the same for rules that hold no row back. With
+    `structural` faults no row is good. The quarantined ones then keep what fits the contract's columns, and `_value`
+    holds the whole row as it came, as JSON, so that one stored table takes them all.
     """
 
     table: str
@@ -26,6 +27,7 @@ class Validation:
     counts: dict[str, int]
     structural: tuple[str, ...]
     max_quarantined_share: float
+    waived: dict[str, int] = field(default_factory=dict)
 
     @property
     def quarantined_share(self) -> float:
@@ -71,8 +73,10 @@ class Validation:
         )
 
 
-def validate(rows: pa.Table, contract: Contract, *, table: str) -> Validation:
+def validate(rows: pa.Table, contract: Contract, *, table: str, waived: Set[str] = frozenset()) -> Validation:
     """Hold `rows` against `contract`, find all faults at once, and part the good rows from the bad.
+
+    A row that breaks no rule but `waived` ones is good, and stands where it stood among the others.
 
     Raises:
         ContractError: `rows` is not a materialized table.
@@ -90,8 +94,9 @@ def validate(rows: pa.Table, contract: Contract, *, table: str) -> Validation:
     from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
 
     frame = pl.DataFrame(conformed)
-    found = broken_rules(frame, contract)
-    counts = {rule.name: rule.holds.len() - int(rule.holds.sum()) for rule in found}
+    broken = broken_rules(frame, contract)
+    found = [rule for rule in broken if rule.name not in waived]
+    counts = {rule.name: rule.holds.len() - int(rule.holds.sum()) for rule in broken}
     refused = [
         frame.lazy()
         .select(rule.columns)
@@ -105,7 +110,8 @@ def validate(rows: pa.Table, contract: Contract, *, table: str) -> Validation:
         )
         for rule in found
     ]
-    return _part(conformed, contract, table, _joined(refused), counts, ())
+    held = {rule.name: counts.pop(rule.name) for rule in found}
+    return replace(_part(conformed, contract, table, _joined(refused), held, ()), waived=counts)
 
 
 def _as_text(columns: tuple[str, ...]) -> pl.Expr:

@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, get_args
 
 import pyarrow as pa
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mlops_assets.errors import ContractError, DeclarationError, UnknownNameError
+from mlops_assets.records import ExpectationResult, Severity
 
 
 class Expectation(BaseModel, frozen=True, extra="forbid"):
@@ -19,8 +20,35 @@ class Expectation(BaseModel, frozen=True, extra="forbid"):
     type: str = Field(description="The expectation's name, such as expect_column_mean_to_be_between.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="What it is told, such as column and bounds.")
     meta: dict[str, Any] = Field(
-        default_factory=dict, description="Notes for people, such as why a bound is where it is."
+        default_factory=dict,
+        description="Notes for people, such as why a bound is where it is. `severity: warn` tells and blocks nothing.",
     )
+
+    @model_validator(mode="after")
+    def _severity_is_known(self) -> Self:
+        if self.severity not in get_args(Severity):
+            raise UnknownNameError("severity", str(self.severity), known=get_args(Severity))
+        return self
+
+    @property
+    def severity(self) -> Severity:
+        """Say what it means when it is not met: `error` blocks the batch, `warn` does not."""
+        severity: Severity = self.meta.get("severity", "error")
+        return severity
+
+    @property
+    def why(self) -> str:
+        """Give the notes for people, in a line."""
+        return "; ".join(f"{name}: {note}" for name, note in self.meta.items() if name != "severity")
+
+    @property
+    def rule(self) -> str:
+        """Give the name under which it is reported and may be waived, as the rules of a contract are.
+
+        >>> Expectation(type="expect_table_row_count_to_equal", kwargs={"value": 3}).rule
+        'table.expect_table_row_count_to_equal'
+        """
+        return f"{self.kwargs.get('column', 'table')}.{self.type}"
 
     @property
     def expected(self) -> str:
@@ -64,19 +92,8 @@ class QualitySuite(BaseModel, frozen=True, extra="forbid"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectationResult:
-    """What one expectation found. `observed` of a rule on each value is the share of values that obey it."""
-
-    name: str
-    column: str | None
-    success: bool
-    observed: float | str | None
-    expected: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
-    """What a suite found in one batch, in the order of the suite."""
+    """What a suite found in one batch, in the order of the suite; it is passed if nothing of severity error fails."""
 
     suite: str
     passed: bool
@@ -105,7 +122,8 @@ def check(rows: pa.Table, suite: QualitySuite) -> SuiteResult:
     )
     found = {result.expectation_config.meta["number"]: result for result in outcome.results}
     results = tuple(_result(expectation, found[n], suite) for n, expectation in enumerate(suite.expectations))
-    return SuiteResult(suite=suite.name, passed=all(result.success for result in results), results=results)
+    passed = not any(result.blocks for result in results)
+    return SuiteResult(suite=suite.name, passed=passed, results=results)
 
 
 @cache
@@ -162,4 +180,6 @@ def _result(expectation: Expectation, found: Any, suite: QualitySuite) -> Expect
         success=bool(found.success),
         observed=float(observed) if isinstance(observed, int | float) else observed and str(observed),
         expected=expectation.expected,
+        severity=expectation.severity,
+        why=expectation.why,
     )

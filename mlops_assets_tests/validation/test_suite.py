@@ -43,6 +43,35 @@ def test_a_suite_that_holds_passes():
     assert check(ROWS, suite).passed
 
 
+def test_an_expectation_of_severity_warn_tells_and_blocks_nothing():
+    """It is declared beside the notes, and the suite passes without it."""
+    told = {"column": "delay", "min_value": 5}
+    suite = QualitySuite.model_validate(
+        {
+            "name": "s",
+            "expectations": [
+                {"type": "expect_column_mean_to_be_between", "kwargs": told, "meta": {"severity": "warn", "why": "x"}}
+            ],
+        }
+    )
+
+    result = check(ROWS, suite)
+
+    (found,) = result.results
+    assert result.passed
+    assert (found.success, found.severity, found.blocks, found.why) == (False, "warn", False, "why: x")
+    assert found.rule == suite.expectations[0].rule == "delay.expect_column_mean_to_be_between"
+
+
+def test_a_misspelt_severity_is_refused(tmp_path):
+    """It would block, or not, against what was meant."""
+    line = {"type": "expect_column_mean_to_be_between", "meta": {"severity": "warning"}}
+    (tmp_path / "suite.json").write_text(json.dumps({"name": "s", "expectations": [line]}))
+
+    with pytest.raises(DeclarationError, match="Did you mean 'warn'"):
+        QualitySuite.load(tmp_path / "suite.json")
+
+
 def test_checking_draws_no_progress_bars(capfd):
     """A run's log is for people."""
     check(ROWS, suite_of(("expect_column_max_to_be_between", {"column": "delay", "max_value": 3})))

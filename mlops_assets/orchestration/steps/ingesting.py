@@ -15,13 +15,15 @@ import pyarrow as pa
 from mlops_assets.errors import examples
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
+from mlops_assets.orchestration.steps.standing import Key, came, standing
 from mlops_assets.orchestration.table_declaration import TableDeclaration
-from mlops_assets.records import TableVersion
+from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
 from mlops_assets.stores.home import Home
-from mlops_assets.validation import Validation, conform, validate
-from mlops_assets.validation.suite import QualitySuite, SuiteResult, check
-
-Key = str | None
+from mlops_assets.validation import Contract, Validation, conform, validate
+from mlops_assets.validation.contract import STRUCTURE
+from mlops_assets.validation.report import page
+from mlops_assets.validation.suite import QualitySuite, check
+from mlops_assets.validation.waiving import ARRIVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,72 +43,167 @@ class Judged:
     held: TableVersion | None
     blocked_by_contract: dict[Key, str]
     blocked_by_suite: dict[Key, str]
-    refused_rows: int
-    rules: dict[str, int]
-    expectations: tuple[SuiteResult, ...]
+    found: dict[Key, BatchQuality]
+    pages: dict[Key, Path]
 
     @property
     def blocked(self) -> dict[Key, str]:
         """Say of each batch that may not go on why."""
         return self.blocked_by_contract | self.blocked_by_suite
 
+    @property
+    def refused_rows(self) -> int:
+        """Count the rows that were held back."""
+        return sum(batch.quarantined for batch in self.found.values())
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """Count the rows that each rule held back."""
+        return dict(sum((Counter(batch.rules) for batch in self.found.values()), Counter[str]()))
+
+    @property
+    def warnings(self) -> dict[Key, str]:
+        """Say of each batch which expectations that block nothing are not met."""
+        unmet = {
+            key: [e for e in batch.expectations if not e.success and not e.blocks] for key, batch in self.found.items()
+        }
+        return {key: _told(failed) for key, failed in unmet.items() if failed}
+
+    @property
+    def newest(self) -> BatchQuality:
+        """Give what was found in the newest batch."""
+        return list(self.found.values())[-1]
+
+    @property
+    def newest_page(self) -> Path:
+        """Give the page of the newest batch, which shows those before it too."""
+        return list(self.pages.values())[-1]
+
+    @property
+    def waived(self) -> dict[str, int]:
+        """Count the rows that break each waived rule."""
+        return dict(sum((Counter(batch.waived) for batch in self.found.values()), Counter[str]()))
+
 
 def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, folder: Path, at: datetime) -> Ingested:
-    """Read the batches `keys` from the source and keep them in one commit."""
-    variables = {"here": str(folder), "landing": str(stores.landing)}
-    came = {key: declared.source.read(span_of(key) if key else None, variables=variables) for key in keys}
-    fitted = {key: conform(rows, declared.contract) for key, rows in came.items()}
+    """Read the batches `keys` from the source, or as people corrected them, and keep them in one commit."""
+    said = standing(stores, declared.table, keys)
+    variables = variables_of(stores, folder)
+    rows = {key: came(declared, stores, key, said[key], variables=variables) for key in keys}
+    fitted = {key: conform(batch, declared.contract) for key, batch in rows.items()}
     misfits = {key: examples(faults) for key, (_, faults) in fitted.items() if faults}
     if misfits:
         # Such rows would change the table's columns for every other day, so they are held beside it.
-        judged = {key: validate(came[key], declared.contract, table=declared.table) for key in misfits}
+        judged = {key: validate(rows[key], declared.contract, table=declared.table) for key in misfits}
         _hold(stores, declared.table, judged)
         _record(stores, Event.DATA_BLOCKED, declared.table, {"reasons": _reasons(misfits)}, at=at)
-    sound = {key: rows for key, (rows, faults) in fitted.items() if not faults}
-    return Ingested(
-        version=write(stores, f"raw/{declared.table}", sound) if sound else None,
-        late={key: fault for key, rows in came.items() if (fault := _lateness(rows, key, declared))},
-        misfits=misfits,
-    )
+    sound = {key: batch for key, (batch, faults) in fitted.items() if not faults}
+    version = write(stores, f"raw/{declared.table}", sound) if sound else None
+    late = {
+        key: fault
+        for key, batch in rows.items()
+        if ARRIVED not in said[key].waived and (fault := _lateness(batch, key, declared))
+    }
+    for key, fault in {**late, **misfits}.items():
+        held = rows[key].num_rows if key in misfits else 0
+        stores.quality.add(
+            BatchQuality(
+                table=declared.table,
+                partition=key,
+                at=at,
+                rows=rows[key].num_rows,
+                quarantined=held,
+                rules={STRUCTURE: held} if key in misfits else {},
+                waivers=tuple(sorted(said[key].waived)),
+                blocked=fault,
+            ),
+            page,
+        )
+    return Ingested(version=version, late=late, misfits=misfits)
 
 
 def judge(
     declared: TableDeclaration, stores: Home, keys: Sequence[Key], suite: QualitySuite | None, *, at: datetime
 ) -> Judged:
-    """Hold the raw batches `keys` against contract and suite; good rows go on, bad ones into quarantine."""
+    """Hold the raw batches `keys` against contract and suite; good rows go on, bad ones into quarantine.
+
+    What people waived of a batch holds none of its rows back.
+    """
     name = declared.table
+    waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
     raw = {key: stores.tables.read(f"raw/{name}", partitions=[key] if key else None) for key in keys}
-    judged = {key: validate(rows, declared.contract, table=name) for key, rows in raw.items()}
+    judged = {
+        key: validate(rows, contract_of(declared, key), table=name, waived=waived[key]) for key, rows in raw.items()
+    }
     by_contract = {key: batch.summary for key, batch in judged.items() if batch.blocked}
-    suited = {key: check(batch.good, suite) for key, batch in judged.items() if suite and key not in by_contract}
-    by_suite = {key: _unmet(result) for key, result in suited.items() if not result.passed}
+    suited = {
+        key: check(batch.good, suite).results for key, batch in judged.items() if suite and key not in by_contract
+    }
+    by_suite = {
+        key: f"{suite.name} is not met: {_told(failed)}"
+        for key, results in suited.items()
+        if suite and (failed := [each for each in results if each.blocks and each.rule not in waived[key]])
+    }
     held = _hold(stores, name, judged)
-    refused = sum(batch.quarantined.num_rows for batch in judged.values())
-    rules = dict(sum((Counter(batch.counts) for batch in judged.values()), Counter[str]()))
-    if refused:
-        _record(
-            stores,
-            Event.DATA_QUARANTINED,
-            name,
-            {
-                "rows": refused,
-                "rules": rules,
-                "partitions": [key for key in keys if key and judged[key].quarantined.num_rows],
-            },
+    blocked = by_contract | by_suite
+    found = {
+        key: BatchQuality(
+            table=name,
+            partition=key,
             at=at,
+            rows=raw[key].num_rows,
+            quarantined=batch.quarantined.num_rows,
+            rules=batch.counts,
+            waived=batch.waived
+            | {each.rule: raw[key].num_rows for each in suited.get(key, ()) if each.blocks and key not in by_suite},
+            waivers=tuple(sorted(waived[key])),
+            blocked=blocked.get(key),
+            expectations=suited.get(key, ()),
         )
-    if blocked := by_contract | by_suite:
-        _record(stores, Event.DATA_BLOCKED, name, {"reasons": _reasons(blocked)}, at=at)
+        for key, batch in judged.items()
+    }
+    _report(stores, name, found, blocked, at=at)
     good = {key: batch.good for key, batch in judged.items() if key not in blocked}
+    version = write(stores, f"validated/{name}", good) if good else None
     return Judged(
-        version=write(stores, f"validated/{name}", good) if good else None,
+        version=version,
         held=held,
         blocked_by_contract=by_contract,
         blocked_by_suite=by_suite,
-        refused_rows=refused,
-        rules=rules,
-        expectations=tuple(suited.values()),
+        found=found,
+        pages={key: stores.quality.add(batch, page) for key, batch in found.items()},
     )
+
+
+def _report(
+    stores: Home, table: str, found: Mapping[Key, BatchQuality], blocked: Mapping[Key, str], *, at: datetime
+) -> None:
+    """Put on record which rows were held and which batches blocked."""
+    if held := {key: batch for key, batch in found.items() if batch.quarantined}:
+        data = {
+            "rows": sum(batch.quarantined for batch in held.values()),
+            "rules": dict(sum((Counter(batch.rules) for batch in held.values()), Counter[str]())),
+            "partitions": [key for key in held if key],
+        }
+        _record(stores, Event.DATA_QUARANTINED, table, data, at=at)
+    if blocked:
+        _record(stores, Event.DATA_BLOCKED, table, {"reasons": _reasons(blocked)}, at=at)
+
+
+def contract_of(declared: TableDeclaration, key: Key) -> Contract:
+    """Give the contract of one batch: rows of a day say in `arrival_column` that they arrived on that day."""
+    column, contract = declared.arrival_column, declared.contract
+    if key is None or column is None or column not in contract.columns or contract.columns[column].type != "timestamp":
+        return contract
+    span = span_of(key)
+    within = {"min": span.start, "max": span.end - timedelta(microseconds=1)}
+    rule = contract.columns[column].model_copy(update=within)
+    return contract.model_copy(update={"columns": {**contract.columns, column: rule}})
+
+
+def variables_of(stores: Home, folder: Path) -> dict[str, str]:
+    """Give what the places in a source's declaration stand for."""
+    return {"here": str(folder), "landing": str(stores.landing)}
 
 
 def write(stores: Home, table: str, batches: Mapping[Key, pa.Table]) -> TableVersion:
@@ -136,9 +233,8 @@ def _lateness(rows: pa.Table, key: Key, declared: TableDeclaration) -> str | Non
     return f"the newest row came at {newest}, before {limit}" if newest is None or newest < limit else None
 
 
-def _unmet(result: SuiteResult) -> str:
-    failed = [each for each in result.results if not each.success]
-    return f"{result.suite} is not met: " + examples(
+def _told(failed: Sequence[ExpectationResult]) -> str:
+    return examples(
         f"{each.name} of {each.column or 'the table'} is {each.observed}, expected {each.expected}" for each in failed
     )
 

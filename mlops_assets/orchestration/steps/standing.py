@@ -1,0 +1,82 @@
+"""What people have said about batches that were held back, and what of it is in force.
+
+Both acts are entries of the audit log, in force from the moment they are in it. A waiver is about a batch as it stood:
+a later correction of the same day begins anew, without it. A correction stands in for what the source gave when it was
+made; should the source ever give another batch for that day, it is judged as any other, and nothing hides it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from mlops_assets.digests import sha256_table
+from mlops_assets.errors import SourceError
+from mlops_assets.governance import Event
+from mlops_assets.orchestration.partitions import span_of
+from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.records import AuditEntry
+from mlops_assets.stores.home import Home
+
+Key = str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The rules that hold no row of a batch back, and the newest correction of it."""
+
+    waived: frozenset[str] = frozenset()
+    correction: AuditEntry | None = None
+
+
+def standing(stores: Home, table: str, keys: Iterable[Key]) -> Mapping[Key, Standing]:
+    """Give what is in force for each batch of a table."""
+    found = {key: Standing() for key in keys}
+    for entry in stores.state.audit_entries():
+        key = entry.subject.get("partition")
+        if entry.subject.get("table") != table or key not in found:
+            continue
+        if entry.event == Event.DATA_WAIVED:
+            found[key] = replace(found[key], waived=found[key].waived | frozenset(entry.data["rules"]))
+        elif entry.event == Event.DATA_CORRECTED:
+            found[key] = Standing(correction=entry)
+    return found
+
+
+def subject(table: str, key: Key) -> dict[str, str]:
+    """Name a batch as entries of the audit log do."""
+    return {"table": table, "partition": key} if key else {"table": table}
+
+
+def came(
+    declared: TableDeclaration, stores: Home, key: Key, said: Standing, *, variables: Mapping[str, str]
+) -> pa.Table:
+    """Give the batch as it came: the source's, or its correction as long as the source says nothing new.
+
+    Raises:
+        SourceError: The source gives nothing, and nobody has corrected it.
+    """
+    if said.correction is None:
+        return declared.source.read(span_of(key) if key else None, variables=variables)
+    rows, sha256 = from_source(declared, key, variables=variables)
+    if rows is not None and sha256 != said.correction.data["instead_of"]:
+        return rows
+    return corrected(stores, declared.table, key, said.correction)
+
+
+def from_source(
+    declared: TableDeclaration, key: Key, *, variables: Mapping[str, str]
+) -> tuple[pa.Table | None, str | None]:
+    """Give the source's batch and its digest; None where it cannot be read, such as a truncated file."""
+    try:
+        rows = declared.source.read(span_of(key) if key else None, variables=variables)
+    except SourceError:
+        return None, None
+    return rows, sha256_table(rows)
+
+
+def corrected(stores: Home, table: str, key: Key, correction: AuditEntry) -> pa.Table:
+    """Give the rows of a correction, as they were when it was put on record."""
+    return stores.tables.read(
+        f"corrected/{table}", version=correction.data["version"], partitions=[key] if key else None
+    )

@@ -1,0 +1,166 @@
+"""What was found in a batch, as one page for people: it needs no script, no style sheet and no network."""
+
+from collections.abc import Sequence
+from html import escape
+
+from mlops_assets.records import BatchQuality, ExpectationResult
+from mlops_assets.validation.trend import Bar, Point, bars, line
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --dim: #667085; --line: #e3e6eb; --paper: #fff; --panel: #f7f8fa;
+  --good: #2f7d5b; --held: #c77700; --bad: #c0362c; --stopped: #d9a39e; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #98a2b3; --line: #333a46; --paper: #14181f;
+  --panel: #1c222c; --good: #58b38a; --held: #e5a13a; --bad: #f0756b; --stopped: #7c4640; } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 32px 24px 64px; max-width: 1040px; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif }
+h1 { font-size: 24px; margin: 0 }  h2 { font-size: 17px; margin: 36px 0 8px }
+p { margin: 6px 0 } .dim { color: var(--dim) }
+.verdict { display: inline-block; padding: 2px 10px; border-radius: 12px; font-weight: 600; color: var(--paper) }
+.verdict.passed { background: var(--good) } .verdict.blocked { background: var(--bad) }
+.verdict.warned, .verdict.part { background: var(--held) }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0 }
+dl div { background: var(--panel); border-radius: 8px; padding: 10px 14px }
+dt { color: var(--dim); font-size: 13px } dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; width: 100% }
+th { text-align: left; font-weight: 600; font-size: 13px; color: var(--dim) }
+th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } th.number { text-align: right }
+code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere }
+.failed { color: var(--bad); font-weight: 600 } .warns { color: var(--held); font-weight: 600 }
+.met { color: var(--good) } .why { display: block; color: var(--dim); font-size: 13px }
+svg { display: block; overflow: visible } polyline { fill: none; stroke: var(--dim); stroke-width: 1.2 }
+.dot { fill: var(--ink) } .bad { fill: var(--bad) } .ground { fill: var(--panel) } .good { fill: var(--good) }
+.held { fill: var(--held) } .stopped { fill: var(--stopped) }
+a:hover .ground { fill: var(--line) } .scroll { overflow-x: auto }
+.key::before { content: ""; display: inline-block; width: 10px; height: 10px; margin: 0 5px 0 14px; border-radius: 2px;
+  background: var(--tone) }
+"""
+
+
+def page(quality: BatchQuality, history: Sequence[tuple[str, BatchQuality]]) -> str:
+    """Give the page of a batch.
+
+    Args:
+        quality: What was found in it.
+        history: The last batches with the places of their pages below the table's folder; this one is the last.
+    """
+    day = quality.partition or "read whole"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(quality.table)}, {escape(day)}: data quality</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{escape(quality.table)} <span class=dim>{escape(day)}</span></h1>"
+        f"{_verdict(quality)}{_figures(quality)}{_rules(quality)}{_expectations(quality, history)}{_trend(history)}"
+        f"<p class=dim>Judged at {quality.at:%Y-%m-%d %H:%M} UTC.</p></body></html>\n"
+    )
+
+
+def _verdict(quality: BatchQuality) -> str:
+    warned = [each for each in quality.expectations if not each.success and each.severity == "warn"]
+    if quality.blocked:
+        return (
+            f'<p><span class="verdict blocked">blocked</span> Nothing of this batch goes on, and what was there before '
+            f"stays.</p><p>{escape(quality.blocked)}</p>"
+        )
+    if quality.quarantined:
+        return '<p><span class="verdict part">let through in part</span> Rows that break a rule are held.</p>'
+    if warned:
+        return '<p><span class="verdict warned">let through with a warning</span> Every row keeps the contract.</p>'
+    return '<p><span class="verdict passed">let through</span> Every row keeps the contract.</p>'
+
+
+def _figures(quality: BatchQuality) -> str:
+    on = 0 if quality.blocked else quality.rows - quality.quarantined
+    asked = len(quality.expectations)
+    figures = {
+        "rows came": f"{quality.rows:,}",
+        "went on": f"{on:,}",
+        "held in quarantine": f"{quality.quarantined:,}",
+        "rules waived": str(len(quality.waivers)),
+    }
+    if asked:
+        figures["expectations met"] = f"{sum(each.success for each in quality.expectations)} of {asked}"
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items())
+    return f"<dl>{cells}</dl>"
+
+
+def _rules(quality: BatchQuality) -> str:
+    if not quality.rules and not quality.waivers:
+        return ""
+    found = [(rule, count, "holds them back") for rule, count in quality.rules.items()]
+    found += [(rule, quality.waived.get(rule, 0), "waived") for rule in quality.waivers]
+    lines = "".join(
+        f"<tr><td><code>{escape(rule)}</code></td><td class=number>{count:,}</td>"
+        f"<td class=number>{count / max(1, quality.rows):.2%}</td><td>{what}</td></tr>"
+        for rule, count, what in sorted(found, key=lambda each: -each[1])
+    )
+    head = "<tr><th>rule</th><th class=number>rows that break it</th><th class=number>share</th><th></th></tr>"
+    return f"<h2>Rules of the contract</h2><table>{head}{lines}</table>"
+
+
+def _expectations(quality: BatchQuality, history: Sequence[tuple[str, BatchQuality]]) -> str:
+    if not quality.expectations:
+        return ""
+    head = "<tr><th>of</th><th>expectation</th><th class=number>found</th><th>last batches</th><th></th></tr>"
+    lines = "".join(
+        f"<tr><td>{escape(each.column or 'the table')}</td><td>{escape(_words(each.name))}<br>"
+        f"<code>{escape(each.expected)}</code>{_why(each)}</td><td class=number>{escape(_shown(each.observed))}</td>"
+        f"<td>{line([_point(each, number, batch) for _, batch in history])}</td><td>{_mark(each, quality)}</td></tr>"
+        for number, each in enumerate(quality.expectations)
+    )
+    return f"<h2>The batch as a whole</h2><div class=scroll><table>{head}{lines}</table></div>"
+
+
+def _trend(history: Sequence[tuple[str, BatchQuality]]) -> str:
+    if len(history) < 2:
+        return ""
+    drawn = bars([_bar(place, batch) for place, batch in history])
+    first, last = history[0][1], history[-1][1]
+    return (
+        f"<h2>The last {len(history)} batches</h2><p class=dim>Rows of each, {_name(first)} to {_name(last)}; a bar "
+        'leads to its page. <span class=key style="--tone:var(--good)">went on</span>'
+        '<span class=key style="--tone:var(--held)">held</span>'
+        f'<span class=key style="--tone:var(--stopped)">blocked</span></p><div class=scroll>{drawn}</div>'
+    )
+
+
+def _bar(place: str, batch: BatchQuality) -> Bar:
+    said = f"{_name(batch)}: {batch.rows:,} rows, {batch.quarantined:,} held{', blocked' if batch.blocked else ''}"
+    return Bar(batch.rows - batch.quarantined, batch.quarantined, bool(batch.blocked), said, f"../{place}")
+
+
+def _point(asked: ExpectationResult, number: int, batch: BatchQuality) -> Point | None:
+    """Give what the same line of the suite found in another batch, as far as it is a number."""
+    if number >= len(batch.expectations):
+        return None
+    found = batch.expectations[number]
+    if found.rule != asked.rule or not isinstance(found.observed, float):
+        return None
+    return Point(found.observed, not found.success, f"{_name(batch)}: {_shown(found.observed)}")
+
+
+def _name(batch: BatchQuality) -> str:
+    return batch.partition or f"{batch.at:%Y-%m-%d %H:%M}"
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("expect_").replace("_", " ")
+
+
+def _why(each: ExpectationResult) -> str:
+    return f"<span class=why>{escape(each.why)}</span>" if each.why else ""
+
+
+def _mark(each: ExpectationResult, quality: BatchQuality) -> str:
+    if each.success:
+        return "<span class=met>met</span>"
+    if each.rule in quality.waivers:
+        return "<span class=warns>waived</span>"
+    return f"<span class={'failed' if each.blocks else 'warns'}>not met{'' if each.blocks else ', warns'}</span>"
+
+
+def _shown(observed: float | str | None) -> str:
+    if isinstance(observed, float):
+        return f"{observed:,.0f}" if observed == int(observed) and abs(observed) >= 2 else f"{observed:,.4g}"
+    return observed or ""

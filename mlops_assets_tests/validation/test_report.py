@@ -1,0 +1,117 @@
+"""The page of a batch: all of it inside, nothing from outside, and whatever data said is text."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from mlops_assets.records import BatchQuality, ExpectationResult
+from mlops_assets.validation.report import page
+
+AT = datetime(2013, 2, 9, 1, tzinfo=UTC)
+
+
+def expectation(observed: float, *, success: bool = True, severity: str = "error") -> ExpectationResult:
+    return ExpectationResult(
+        name="expect_column_mean_to_be_between",
+        column="dep_delay",
+        success=success,
+        observed=observed,
+        expected="min_value=-10, max_value=90",
+        severity=severity,
+        why="seen: -1.8 to 62.1",
+    )
+
+
+def batch(day: str = "2013-02-08", **changed) -> BatchQuality:
+    quality = BatchQuality(
+        table="flights", partition=day, at=AT, rows=930, quarantined=0, expectations=(expectation(14.5),)
+    )
+    return replace(quality, **changed)
+
+
+def made(quality: BatchQuality, *earlier: BatchQuality) -> str:
+    return page(quality, [(f"{each.partition}/0001.html", each) for each in (*earlier, quality)])
+
+
+class Outside(HTMLParser):
+    """Collects whatever a browser would fetch, and the tags that are left open."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("script", "link", "img", "iframe", "object", "embed") or "src" in dict(attributes):
+            self.fetched.append((tag, attributes))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_a_page_asks_for_nothing_from_outside_and_is_whole():
+    """It is read in ten years, from a backup, without this program."""
+    text = made(batch(), batch("2013-02-07"))
+
+    reader = Outside()
+    reader.feed(text)
+    assert (reader.fetched, reader.open) == ([], [])
+    assert not re.search(r"@import|url\(|https?:", text)
+
+
+def test_a_page_says_what_was_found():
+    """Rows, rules with their share, expectations with bounds, what was observed, and why the bound is there."""
+    text = made(batch(quarantined=31, rules={"dest.regex": 31}, waived={"flight.max": 2}, waivers=("flight.max",)))
+
+    for said in ("930", "899", "31", "3.33%", "dest.regex", "flight.max", "waived", "14.5", "-1.8 to 62.1"):
+        assert said in text
+    assert "let through in part" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ">let through<"),
+        ({"blocked": "half of it is missing"}, "half of it is missing"),
+        ({"expectations": (expectation(99.0, success=False, severity="warn"),)}, "let through with a warning"),
+    ],
+)
+def test_the_verdict_stands_first(changed, said):
+    """Whoever opens the page wants to know that."""
+    text = made(batch(**changed))
+
+    assert said in text.partition("<dl>")[0]
+
+
+def test_the_trend_leads_to_the_pages_of_the_batches_before():
+    """With a mark where an expectation was not met."""
+    bad = batch("2013-02-07", expectations=(expectation(99.0, success=False),), blocked="too late")
+
+    text = made(batch(), batch("2013-02-06"), bad)
+
+    assert re.findall(r'<a href="([^"]+)"', text) == [f"../2013-02-0{n}/0001.html" for n in (6, 7, 8)]
+    assert text.count('class="bad"') == 1
+    assert "2013-02-07: 99" in text
+
+
+def test_another_suite_leaves_no_wrong_trend():
+    """A line that was something else in an earlier suite is left out."""
+    other = batch("2013-02-07", expectations=(replace(expectation(1.0), column="distance"),))
+
+    assert "<polyline" not in made(batch(), other)
+
+
+def test_whatever_the_data_say_is_text():
+    """A value may hold what a browser would run."""
+    evil = "<script>alert(1)</script>"
+    text = made(batch(blocked=evil, rules={evil: 1}, expectations=(replace(expectation(1.0), observed=evil),)))
+
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") == 3
