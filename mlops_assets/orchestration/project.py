@@ -11,6 +11,7 @@ from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.kept_from_models import require_kept_from_models
 from mlops_assets.orchestration.known_names import require_known_names
+from mlops_assets.orchestration.lineage_export import lineage_sensors
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
 from mlops_assets.orchestration.origins import plan_of
@@ -46,7 +47,7 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         require_traced_inputs(plan_of(folder, {name: view.record() for name, (_, view) in views.items()}))
     require_kept_from_models(tables=tables, views=views, models=models)
     daily = daily_tables(declared)
-    jobs, sensors, schedules = [], [], []
+    jobs, sensors, schedules = [], lineage_sensors(), []
     if models:
         release = dg.define_asset_job(RELEASE_JOB, selection=_chain(models, RELEASE_CHAIN))
         # A job has one partitions definition, so models watched in other windows get a job of their own.
