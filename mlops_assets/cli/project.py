@@ -170,7 +170,17 @@ class Project:
             },
             **options,
         )
-        return [_fault(event) for event in run.all_events if event.is_step_failure]
+        failed = [event for event in run.all_events if event.is_step_failure]
+        if any(_is_interrupt(event) for event in failed):
+            raise KeyboardInterrupt  # Dagster takes Ctrl-C for a fault of the step it came in
+        return [_fault(event) for event in failed]
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    cause = event.step_failure_data.error
+    while cause and cause.cls_name not in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+        cause = cause.cause
+    return cause is not None
 
 
 def _fault(event: dg.DagsterEvent) -> str:

@@ -1,5 +1,8 @@
 """Runs whose process was killed: whoever opens Dagster's records next ends them, so that nothing waits for them."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +90,24 @@ def test_a_start_leaves_what_was_not_begun_what_has_ended_and_what_runs_elsewher
     project.close_runs_of_dead_workers()
 
     assert statuses(project, new, done, ours) == ["NOT_STARTED", "SUCCESS", "STARTED"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_refresh_and_not_only_the_step_it_came_in(shop, monkeypatch, number):
+    """Dagster takes it for a fault of the step; the next days would be tried, and a demo would go on."""
+    read = []
+
+    def interrupted(source, span, **_):
+        read.append(span)
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    monkeypatch.setattr("mlops_assets.sources.files.FileSource.read", interrupted)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a stack's supervisor has it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            shop.bring_in("2024-01-29", "2024-01-30")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert len(read) == 1
