@@ -97,6 +97,19 @@ def _settled(column: "pa.ChunkedArray") -> "list[pa.ChunkedArray]":
     return [pc.fill_null(column, blank), pc.is_valid(column)]
 
 
+def _own(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Give `column` in buffers that hold nothing else.
+
+    Of the head of a longer column, what lies behind its last row would be written as padding, and hashed with it.
+    """
+    import pyarrow as pa
+
+    in_bits = pa.types.is_boolean(column.type) or pa.types.is_nested(column.type)  # bytes do not tell where they end
+    if not in_bits and column.nbytes == column.get_total_buffer_size():
+        return column
+    return pa.chunked_array([pa.concat_arrays([chunk.slice(0, 0), chunk]) for chunk in column.chunks], column.type)
+
+
 def sha256_table(table: "pa.Table") -> str:
     """Give the content digest of `table`: values, order, names and types, but not chunking, metadata or nullability.
 
@@ -112,7 +125,7 @@ def sha256_table(table: "pa.Table") -> str:
         for part, settled in zip(("", "?"), _settled(column), strict=False):
             columns.append(settled)
             names.append(name + part)
-    whole = pa.table(columns, names=names).combine_chunks()
+    whole = pa.table([_own(column) for column in columns], names=names).combine_chunks()
     sink = _HashSink()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), whole.schema) as writer:
         for start in range(0, whole.num_rows, BATCH_ROWS):
