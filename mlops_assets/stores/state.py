@@ -242,9 +242,11 @@ class StateStore:
             )
             return int(last + 1)
 
-    def versions(self, model: str) -> tuple[RegisteredVersion, ...]:
-        """Give all registered versions of the model, oldest first."""
-        query = sa.select(_versions).where(_versions.c.model == model).order_by(_versions.c.version)
+    def versions(self, model: str | None = None) -> tuple[RegisteredVersion, ...]:
+        """Give all registered versions of one model or of all, oldest first."""
+        query = sa.select(_versions).order_by(_versions.c.model, _versions.c.version)
+        if model is not None:
+            query = query.where(_versions.c.model == model)
         with self._database.reading() as connection:
             return tuple(RegisteredVersion(**row._mapping) for row in connection.execute(query))
 

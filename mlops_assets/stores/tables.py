@@ -1,9 +1,9 @@
 """Versioned tables on Delta Lake: a write replaces whole partitions in one commit, and every version stays readable.
 
 The digest and row count of each partition written travel in the commit's own metadata, so a table's digest is known
-exactly when its rows are there, and without reading them. Old versions and their log are never cleaned up here: a
-model must be able to find the very rows it was trained on. A process killed at any moment leaves the old version or
-the new one, and at worst a file that no version names.
+exactly when its rows are there, and without reading them. Old versions stay until somebody names those to keep
+(`keep_only`), and the log stays for ever: a model must be able to find the very rows it was trained on. A process
+killed at any moment leaves the old version or the new one, and at worst a file that no version names.
 """
 
 import json
@@ -11,8 +11,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -39,8 +40,9 @@ _SETTINGS = {
     "delta.checkpointInterval": "50",
     "delta.dataSkippingNumIndexedCols": "0",  # we prune by partition only, and column statistics double a commit
 }
-_NOTE = "mlops_assets"  # our entry in a commit's metadata
+NOTE = "mlops_assets"  # our entry in a commit's metadata
 _CONTENT_UNTOUCHED = frozenset({"CREATE TABLE", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END"})
+_GRACE = timedelta(days=1)  # a file younger than this may be one that a writer has yet to commit
 _OS_ERROR = re.compile(r"os error (\d+)")  # how the table engine spells an errno
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
 
@@ -271,6 +273,13 @@ class TableStore:
         try:
             return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted).combine_chunks()
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and version not in (None, self.version(table).version):
+                raise TableNotFoundError(
+                    f"Version {version} of table {table!r} is no longer there: retention has deleted files of it, since "
+                    f"no protected model was trained on it. `mlops table {table}` lists the versions that can be read.",
+                    table=table,
+                    version=version,
+                ) from error
             raise StoreError(
                 f"Table {table!r} names a file that cannot be read: {error}. Restore {self._folder(table)} from a "
                 f"backup, or materialize {_span(keys)} again.",
@@ -375,6 +384,39 @@ class TableStore:
             inner[:] = [sub for sub in inner if sub != "_delta_log" and not sub.startswith(f"{PARTITION}=")]
         return tuple(sorted(found))
 
+    # --- cleaning ---------------------------------------------------------------------------------
+
+    def keep_only(
+        self, table: str, versions: Collection[int], *, dry_run: bool = False, grace: timedelta = _GRACE
+    ) -> tuple[str, ...]:
+        """Delete the files that neither the newest version nor one of `versions` needs, and name them.
+
+        A version that loses a file can no longer be read; its digest and row counts stay in the log. A file that was
+        written, or replaced, within `grace` stays for now. Killed halfway, the rest goes the next time.
+
+        Raises:
+            TableNotFoundError: There is no such table, or no such version.
+            StoreError: The disk refused.
+        """
+        with self._lock:
+            newest = self._at(table, None).delta
+            if unknown := sorted(version for version in versions if not 0 <= version <= newest.version()):
+                raise TableNotFoundError(
+                    f"Table {table!r} has versions 0 to {newest.version()}, and {examples(unknown)} were to be kept, "
+                    f"so nothing was deleted. `mlops table {table}` lists the versions there are.",
+                    table=table,
+                )
+            folder, kept = self._folder(table), sorted({*versions, newest.version()})
+            try:
+                # What was deleted before is listed again for a while.
+                listed = [unquote(file) for file in _vacuum(folder, kept, grace=grace, dry_run=True)]
+                files = sorted(file for file in listed if (folder / file).exists())
+                if files and not dry_run:
+                    _vacuum(folder, kept, grace=grace, dry_run=False)
+            except (DeltaError, OSError) as error:
+                raise _refused(table, folder, error) from error
+            return tuple(files)
+
     # --- open tables ------------------------------------------------------------------------------
 
     def _folder(self, table: str) -> Path:
@@ -435,7 +477,7 @@ class TableStore:
         ledger = dict(handle.ledger)
         for version in range(handle.ledger_version + 1, handle.delta.version() + 1):
             commit = _commit_info(self._folder(table), version)
-            if note := commit.get(_NOTE):
+            if note := commit.get(NOTE):
                 ledger.update({key: Content(**content) for key, content in note["written"].items()})
             elif commit.get("operation") not in _CONTENT_UNTOUCHED:
                 raise StoreError(
@@ -458,7 +500,7 @@ def _holds(ledger: _Ledger, key: str, content: Content) -> bool:
 
 
 def _as_note(contents: _Ledger) -> dict[str, Any]:
-    return {_NOTE: {"written": {key: content._asdict() for key, content in contents.items()}}}
+    return {NOTE: {"written": {key: content._asdict() for key, content in contents.items()}}}
 
 
 def _commit_info(folder: Path, version: int) -> dict[str, Any]:
@@ -470,6 +512,16 @@ def _commit_info(folder: Path, version: int) -> dict[str, Any]:
         if b'"commitInfo"' in line and (info := json.loads(line).get("commitInfo")):
             return dict(info)
     return {}
+
+
+def _vacuum(folder: Path, versions: list[int], *, grace: timedelta, dry_run: bool) -> list[str]:
+    return DeltaTable(folder).vacuum(
+        retention_hours=int(grace / timedelta(hours=1)),
+        dry_run=dry_run,
+        enforce_retention_duration=False,
+        full=True,  # also what a killed writer left, and what the log's checkpoints have forgotten
+        keep_versions=versions,
+    )
 
 
 def _schema(delta: DeltaTable) -> pa.Schema:
@@ -514,6 +566,15 @@ def _storable(rows: pa.Table, *, table: str) -> pa.Table:
             f"dates or UTC timestamps in microseconds.",
             table=table,
         ) from error
+
+
+def stored_digest(rows: pa.Table, *, table: str) -> str:
+    """Give the digest that `rows` would have as the whole content of `table`, without writing them.
+
+    Raises:
+        StoreError: The columns cannot be kept.
+    """
+    return sha256_table(_storable(rows, table=table))
 
 
 def _settled(type: pa.DataType) -> pa.DataType:
