@@ -9,6 +9,7 @@ from mlops_assets.governance.charter import Charter
 from mlops_assets.governance.dossier import REQUIREMENTS, build_dossier, dossier_record, missing_evidence
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.explanations import Importance, Reason, global_importance, reasons
+from mlops_assets.governance.holds import holds, require_hold
 from mlops_assets.governance.model_card import render_model_card
 from mlops_assets.governance.risk import RiskTier
 
@@ -28,8 +29,10 @@ __all__ = [
     "evaluate",
     "gaps",
     "global_importance",
+    "holds",
     "missing_evidence",
     "reasons",
     "render_model_card",
+    "require_hold",
     "take_decision",
 ]

@@ -37,6 +37,9 @@ class Event(StrEnum):
     RETRAIN_TRIGGERED = "retrain.triggered"
     RETRAIN_DECLINED = "retrain.declined"
     BUSINESS_EVENT = "business.event"
+    HOLD_PLACED = "hold.placed"  # what the version was made of is kept, whatever retention says
+    HOLD_RELEASED = "hold.released"
+    DATA_DELETED = "data.deleted"  # as retention was declared
     LOG_RESTORED = "log.restored"
 
 

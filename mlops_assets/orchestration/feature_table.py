@@ -36,6 +36,9 @@ class FeatureTableDeclaration(ViewDefinition, frozen=True, extra="forbid"):
     """What `defs.yaml` may say of a feature view, and how it is partitioned."""
 
     partitions: DailyPartitions | None = Field(default=None, description="As the tables it is computed from.")
+    retention_days: float | None = Field(
+        default=None, ge=1, description="How long old versions are kept; for ever if left out."
+    )
 
     @model_validator(mode="after")
     def _windows_end_with_a_partition(self) -> Self:

@@ -66,6 +66,12 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
     approval: ApprovalPolicy = ApprovalPolicy()
     charter: Charter = Charter()
     owner: str | None = Field(default=None, description="An e-mail address or team:<name>.")
+    retention_days: float | None = Field(
+        default=None,
+        ge=1,
+        description="How long logged and sealed predictions and the training sets of versions that never went live are "
+        "kept; for ever if left out.",
+    )
 
     @model_validator(mode="after")
     def _gate_judges_this_task(self) -> Self:

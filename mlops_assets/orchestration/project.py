@@ -17,6 +17,7 @@ from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
 from mlops_assets.orchestration.origins import plan_of
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.retention import declared_retention, retention_schedule
 from mlops_assets.orchestration.schedules import refresh_schedule
 from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, watch_sensor
 from mlops_assets.orchestration.table_declaration import TableDeclaration
@@ -60,6 +61,8 @@ def project_definitions(path: str | Path) -> dg.Definitions:
     if daily:
         jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: "refresh"})]
         schedules += [refresh_schedule(daily, job_name=REFRESH_JOB)]
+    if kept := declared_retention(declared_tables(declared), declared_views(declared), models):
+        schedules += [retention_schedule(kept)]
     return dg.Definitions.merge(declared, dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules))
 
 

@@ -23,6 +23,9 @@ class TableDeclaration(BaseModel, frozen=True, extra="forbid"):
         default=None, gt=0, description="A day's newest row must not be older than this at the end of the day."
     )
     arrival_column: str | None = Field(default=None, description="The column that says when a row arrived.")
+    retention_days: float | None = Field(
+        default=None, ge=1, description="How long old versions and quarantined rows are kept; for ever if left out."
+    )
 
     @property
     def places(self) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from mlops_assets.errors import StoreError
+from mlops_assets.stores._atomic import remove_folder
 
 SEGMENT_BYTES = 64 * 2**20
 OPEN_SEGMENTS = 8  # event days written at the same time; more only cost reopening
@@ -224,6 +225,16 @@ def days(root: str | Path, model: str) -> tuple[str, ...]:
     """Give the event days with any log, in order."""
     folder = Path(root) / model
     return tuple(sorted(path.name for path in folder.iterdir() if _DAY.fullmatch(path.name))) if folder.exists() else ()
+
+
+def forget(root: str | Path, model: str, day: str) -> None:
+    """Delete the log of an event day, at once for every reader; killed halfway, the files go the next time."""
+    folder = Path(root) / model
+    if (folder / day).exists():
+        (folder / day).rename(folder / f".{day}.{os.urandom(4).hex()}")
+        _sync_folder(folder)
+    for gone in folder.glob(".*"):
+        remove_folder(gone)
 
 
 def stamp(root: str | Path, model: str, day: str) -> str:

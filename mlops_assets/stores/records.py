@@ -69,6 +69,10 @@ class RecordStore:
         """Give the partitions under `key` that have a record, sorted."""
         return tuple(sorted(path.stem for path in self._folder(key).glob("[!.]*.json")))
 
+    def remove(self, key: tuple[str, ...], partition: str) -> None:
+        """Forget the record under `key` and `partition`, if there is one."""
+        self._path(key, partition).unlink(missing_ok=True)
+
     def _folder(self, key: tuple[str, ...]) -> Path:
         *parents, name = (checked_name("asset key part", part) for part in key)
         return self.root.joinpath(*parents, f"{name}@")

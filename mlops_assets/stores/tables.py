@@ -275,8 +275,8 @@ class TableStore:
         except OSError as error:
             if isinstance(error, FileNotFoundError) and version not in (None, self.version(table).version):
                 raise TableNotFoundError(
-                    f"Version {version} of table {table!r} is no longer there: retention has deleted files of it, since "
-                    f"no protected model was trained on it. `mlops table {table}` lists the versions that can be read.",
+                    f"Version {version} of table {table!r} is no longer there: retention has deleted files of it, "
+                    f"for no protected model was trained on it. `mlops table {table}` lists the versions to be read.",
                     table=table,
                     version=version,
                 ) from error

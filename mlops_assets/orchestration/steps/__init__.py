@@ -3,7 +3,12 @@
 Nothing here knows Dagster or asks for the time: what is decided is decided from what is passed in and what is stored.
 """
 
-from mlops_assets.orchestration.steps.learning import build_training_set, fit_model, unrecorded
+from mlops_assets.orchestration.steps.learning import (
+    build_training_set,
+    fit_model,
+    rebuild_training_set,
+    unrecorded,
+)
 from mlops_assets.orchestration.steps.proving import check_parity
 from mlops_assets.orchestration.steps.releasing import (
     PIPELINE,
@@ -33,6 +38,7 @@ __all__ = [
     "labels_of",
     "measure_drift",
     "measure_performance",
+    "rebuild_training_set",
     "roll_back",
     "seal_predictions",
     "sealed_predictions",

@@ -66,22 +66,16 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     """
     declared, name = folder.declaration, folder.name
     module = FeatureModule.load(folder.features_source, name=name)
-    views = _views(declared.views, stores)
-    plan = FeaturePlan(module, views)
-    joined = {each.name for view in plan.views for each in (*view.keys, *view.features)}
-    labelled = decisions(
-        folder, module, stores, cut_off=cut_off, beside=[c for c in declared.gate.slice_columns if c not in joined]
-    )
+    plan = FeaturePlan(module, _views(declared.views, stores))
+    # Read at the versions that go on record, whatever is written meanwhile.
+    sources = [stores.tables.version(table) for table in _tables_of(folder, plan)]
+    versions = {source.table: source.version for source in sources}
+    labels, beside = versions[sources[0].table], _beside(folder, plan)
+    labelled = decisions(folder, module, stores, cut_off=cut_off, version=labels, beside=beside)
     first, newest = (labelled[DECISION_TIME][place].as_py() for place in (0, -1))
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
     cut = declared.training.window.cut(min(cut_off, newest + DAY), first=first)
-    times = _times(labelled)
-    in_train, in_holdout = inside(cut.train, times), inside(cut.holdout, times)
-    part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))
-    labelled = labelled.append_column(PART, pa.array(part.tolist())).filter(pa.array(in_train | in_holdout))
-
-    sources = [stores.tables.version(f"features/{view.name}") for view in plan.views]
-    rows = training_rows(plan, labelled, {v.name: stores.tables.read(f"features/{v.name}") for v in plan.views})
+    rows = _joined(plan, stores, labelled, versions, train=cut.train, holdout=cut.holdout)
     learnt = rows.filter(pc.equal(rows[PART], TRAIN))
     if not learnt.num_rows:
         raise TrainingError(
@@ -102,10 +96,7 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
         train=_window(rows, TRAIN, cut.train),
         holdout=_window(rows, HOLDOUT, cut.holdout),
         spec=spec,
-        sources=tuple(
-            replace(s, columns=(), partitions={})
-            for s in [stores.tables.version(f"validated/{declared.decisions.table}"), *sources]
-        ),
+        sources=tuple(replace(source, columns=(), partitions={}) for source in sources),
     )
     vectors = Vectorizer(spec, module).vector(as_arrays(rows, plan.inputs))
     leaks = find_leaks(
@@ -120,12 +111,62 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     return made, list(leaks)
 
 
+def rebuild_training_set(folder: ModelFolder, stores: Home, made: TrainingSet, *, features_source: str) -> pa.Table:
+    """Join a training set anew from the versions of the tables it was made of, by the features of its own bundle.
+
+    `stored_digest` of the rows is `made.sha256`, unless what `defs.yaml` says of decisions and slices, or `label` of
+    model.py, has changed since.
+
+    Raises:
+        TableNotFoundError: A version it was made of has been deleted.
+    """
+    module = FeatureModule.load(features_source, name=folder.name)
+    plan = FeaturePlan(module, made.spec.views)
+    versions = {source.table: source.version for source in made.sources}
+    labels = versions[f"validated/{folder.declaration.decisions.table}"]
+    beside = _beside(folder, plan)
+    labelled = decisions(folder, module, stores, cut_off=made.cut_off, version=labels, beside=beside)
+    train, holdout = (Span(window.start, window.end) for window in (made.train, made.holdout))
+    return _joined(plan, stores, labelled, versions, train=train, holdout=holdout)
+
+
+def _tables_of(folder: ModelFolder, plan: FeaturePlan) -> list[str]:
+    """Name the tables a training set is joined from, that of the decisions first."""
+    return [f"validated/{folder.declaration.decisions.table}", *(f"features/{view.name}" for view in plan.views)]
+
+
+def _beside(folder: ModelFolder, plan: FeaturePlan) -> list[str]:
+    """Name the columns that slices are cut by and no view brings."""
+    joined = {each.name for view in plan.views for each in (*view.keys, *view.features)}
+    return [column for column in folder.declaration.gate.slice_columns if column not in joined]
+
+
+def _joined(
+    plan: FeaturePlan, stores: Home, labelled: pa.Table, versions: Mapping[str, int], *, train: Span, holdout: Span
+) -> pa.Table:
+    """Give the decisions of both parts with their features, read from the views at the versions named."""
+    times = _times(labelled)
+    in_train, in_holdout = inside(train, times), inside(holdout, times)
+    part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))
+    labelled = labelled.append_column(PART, pa.array(part.tolist())).filter(pa.array(in_train | in_holdout))
+    views = {view.name: f"features/{view.name}" for view in plan.views}
+    tables = {name: stores.tables.read(table, version=versions[table]) for name, table in views.items()}
+    return training_rows(plan, labelled, tables)
+
+
 def decisions(
-    folder: ModelFolder, module: FeatureModule, stores: Home, *, cut_off: datetime, beside: Sequence[str] = ()
+    folder: ModelFolder,
+    module: FeatureModule,
+    stores: Home,
+    *,
+    cut_off: datetime,
+    version: int | None = None,
+    beside: Sequence[str] = (),
 ) -> pa.Table:
     """Give every decision whose label was known by `cut_off`: key, request fields, decision time and label.
 
-    `beside` are columns to look at slices by; no feature sees them, so they may be such as are kept from models.
+    `version` is that of the table of decisions, the newest unless told. `beside` are columns to look at slices by; no
+    feature sees them, so they may be such as are kept from models.
     """
     about = folder.declaration.decisions
     table = f"validated/{about.table}"
@@ -134,7 +175,7 @@ def decisions(
     wanted = list(dict.fromkeys([about.key, about.time, known_at, *fields, *beside, *folder.label_columns]))
     # Only days that were complete at the cut-off: whoever rebuilds this later has more, and must get the same rows.
     until = last_complete(cut_off) if stores.tables.partitions(table) else None
-    rows = stores.tables.read(table, columns=wanted, until=until)
+    rows = stores.tables.read(table, version=version, columns=wanted, until=until)
     limit = pa.scalar(cut_off, UTC_MICROSECONDS)
     rows = rows.filter(pc.less_equal(rows[known_at], limit))
     label = folder.label(label_columns_of(rows, folder))

@@ -1,0 +1,64 @@
+"""The commands about kept data: `table`, `retention`, `hold`, `release-hold`."""
+
+import click
+
+from mlops_assets.cli.commands import HOME
+
+REASON = click.option("--reason", required=True, help="Why; it goes into the audit log.")
+WHO = click.option("--as", "who", help="Who does it; default: the account you are logged in as.")
+
+
+@click.command()
+@HOME
+@click.argument("table")
+@click.option("--version", "number", type=int, help="Show this version, with its partitions.")
+def table(home: str | None, table: str, number: int | None) -> None:
+    """Show the versions of TABLE (validated/flights): when, rows, digest, and which models were trained on them."""
+    from mlops_assets.cli.keeping import show_table
+    from mlops_assets.cli.project import Project
+
+    show_table(Project.find(home), table, number)
+
+
+@click.command()
+@HOME
+@click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
+def retention(home: str | None, dry_run: bool) -> None:
+    """Delete what is older than declared; never what a live, approved or held model was trained on."""
+    from mlops_assets.cli.keeping import run_retention
+    from mlops_assets.cli.project import Project
+
+    run_retention(Project.find(home), dry_run=dry_run)
+
+
+@click.command()
+@HOME
+@click.argument("version", metavar="MODEL@V")
+@REASON
+@WHO
+def hold(home: str | None, version: str, reason: str, who: str | None) -> None:
+    """Keep what MODEL@V was trained on, whatever retention says, until the hold is released."""
+    from mlops_assets.cli.keeping import change_hold
+    from mlops_assets.cli.project import Project
+
+    late = change_hold(Project.find(home), version, reason=reason, who=who, release=False)
+    click.echo(f"{version} is held; the audit log says why.")
+    if late:
+        raise click.ClickException(f"Too late for {', '.join(late)}: retention had deleted files of it before.")
+
+
+@click.command("release-hold")
+@HOME
+@click.argument("version", metavar="MODEL@V")
+@REASON
+@WHO
+def release_hold(home: str | None, version: str, reason: str, who: str | None) -> None:
+    """Release the hold on MODEL@V; retention may then delete what nothing else protects."""
+    from mlops_assets.cli.keeping import change_hold
+    from mlops_assets.cli.project import Project
+
+    change_hold(Project.find(home), version, reason=reason, who=who, release=True)
+    click.echo(f"{version} is held no longer; the audit log says why.")
+
+
+KEEPING = (table, retention, hold, release_hold)
