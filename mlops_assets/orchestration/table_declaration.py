@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from mlops_assets.orchestration.partitions import DailyPartitions
-from mlops_assets.sources import AnySource, FileSource
+from mlops_assets.sources import AnySource
 from mlops_assets.validation import Contract
 
 
@@ -30,5 +30,4 @@ class TableDeclaration(BaseModel, frozen=True, extra="forbid"):
     @property
     def places(self) -> str:
         """Say where rows come from."""
-        where = ", ".join(self.source.paths) if isinstance(self.source, FileSource) else self.source.query
-        return f"{self.source.kind}: {where}"
+        return f"{self.source.kind}: {self.source.where}"

@@ -1,7 +1,7 @@
 """Where raw rows come from; one file per kind of source.
 
-To add a kind, write its file (a frozen pydantic model with a `kind` of its own and a `read`, see `Source`) and add it
-to `AnySource`: the YAML and the family's shared test pick it up from there.
+To add a kind, write its file (a `SourceModel` with a `kind` of its own and a `read`, see `Source`) and add it to
+`AnySource`: the YAML and the family's shared test pick it up from there.
 """
 
 from typing import Annotated, get_args
@@ -9,15 +9,15 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from mlops_assets.sources.files import FileSource
-from mlops_assets.sources.source import Source
+from mlops_assets.sources.source import Source, SourceModel
 from mlops_assets.sources.sql import SqlSource
 
 AnySource = Annotated[
     FileSource | SqlSource,  # a new kind joins here
     Field(discriminator="kind"),
 ]
-SOURCES: dict[str, type[FileSource | SqlSource]] = {
+SOURCES: dict[str, type[SourceModel]] = {
     source.model_fields["kind"].default: source for source in get_args(get_args(AnySource)[0])
 }
 
-__all__ = ["SOURCES", "AnySource", "FileSource", "Source", "SqlSource"]
+__all__ = ["SOURCES", "AnySource", "FileSource", "Source", "SourceModel", "SqlSource"]

@@ -1,63 +1,51 @@
-"""Rows from files: Parquet, CSV or one JSON object per line."""
+"""Rows from files, on this machine or in an object store: Parquet, CSV or one JSON object per line."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Literal, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet as pq
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
-from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
+from mlops_assets.digests import sha256_json
+from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError, examples
 from mlops_assets.records import Span
-from mlops_assets.sources.arrow import TIME, settle
-from mlops_assets.sources.source import fill
+from mlops_assets.sources.arrow import TypeName, rows_within
+from mlops_assets.sources.formats import SUFFIXES, Format, read_csv, read_jsonl, read_parquet
+from mlops_assets.sources.places import FoundFile, address_of, find_files
+from mlops_assets.sources.source import SPAN_PLACES, SourceModel, places_in
 
-Format = Literal["parquet", "csv", "jsonl"]
-DECLARABLE_TYPES = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": TIME,
-}
-_SUFFIXES: dict[str, Format] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
+_Found = tuple[str, list[FoundFile]]  # a template, and the files it names
 
 
-class FileSource(BaseModel, frozen=True, extra="forbid"):
-    """The first of `paths` that exists for the partition asked for.
+class FileSource(SourceModel, frozen=True, extra="forbid"):
+    """The first of `paths` that exists for the partition asked for; of a pattern, all files, in the order of names.
 
     So a landed batch replaces the archive's rows of its day:
 
         kind: files
-        paths: ["{landing}/flights/{partition}.parquet", "{here}/data/flights.parquet"]
+        paths: ["{landing}/flights/{partition}.parquet", "s3://archive/flights/*.parquet"]
         time_column: reported_at
     """
 
     kind: Literal["files"] = "files"
     paths: tuple[str, ...] = Field(
         min_length=1,
-        description="Where to look, best first. {partition} is the day asked for, {here} the folder of the defs.yaml, "
-        "{landing} where new batches land.",
+        description="Where to look, best first: paths or addresses such as s3://bucket/name, also with * for several "
+        "files. {partition} is the day asked for, {here} the folder of the defs.yaml, {landing} where new batches "
+        "land.",
     )
     format: Format | None = Field(None, description="How the files are written; by default their suffix says it.")
     time_column: str | None = Field(
         None, description="The column that says to which partition a row of a file without {partition} belongs."
     )
     columns: tuple[str, ...] | None = Field(None, description="The columns to read; by default all of them.")
-    types: dict[str, Literal["string", "int64", "float64", "bool", "date", "timestamp"]] = Field(
+    types: dict[str, TypeName] = Field(
         default_factory=dict,
         description="Types of CSV and JSON columns where guessing would lose something, such as the zero of 0123.",
+    )
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="What parts the columns of a CSV file; by default a comma."
     )
 
     @model_validator(mode="after")
@@ -66,17 +54,54 @@ class FileSource(BaseModel, frozen=True, extra="forbid"):
             self._format(path)
         return self
 
+    @property
+    def where(self) -> str:
+        """The paths, best first."""
+        return ", ".join(self.paths)
+
     def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
-        """Give the rows of the first file that exists; of one that holds many partitions, only those in `span`."""
-        tried = []
-        for template in self.paths:
-            if span is None and "{partition}" in template:
-                continue  # a file of one partition does not hold the whole table
-            path = Path(fill(template, span, variables))
-            if path.exists():
-                holds_many = span is not None and "{partition}" not in template
-                return self._rows(path, within=span if holds_many else None)
-            tried.append(str(path))
+        """Give the rows of the first path that exists; of files that hold many partitions, only those in `span`."""
+        return next(self.read_each([span], variables=variables))
+
+    def read_each(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
+        """Give the rows of each of `spans`; files that hold several of them are read once."""
+        found = [self._found(span, variables) for span in spans]
+        held = [span for span, (template, _) in zip(spans, found, strict=True) if span and _holds_many(template)]
+        around = Span(min(span.start for span in held), max(span.end for span in held)) if held else None
+        shared: tuple[_Found, pa.Table] | None = None
+        for span, (template, files) in zip(spans, found, strict=True):
+            if span is None or not _holds_many(template):
+                yield self._chosen(self._rows(files), files)
+                continue
+            time_column = self._time_column(files, span)
+            if shared is None or shared[0] != (template, files):
+                shared = (template, files), self._rows(files, within=around)
+            yield self._chosen(rows_within(shared[1], time_column, span, place=_named(files)), files)
+
+    def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
+        """Give a digest of the names, sizes and times of the files (or their etags); None if there are none.
+
+        A file written twice within a tick of the file system's clock, and as long as before, keeps its stamp.
+        """
+        found = self._first(span, variables)
+        return sha256_json([file.mark for file in found[1]])[:32] if found else None
+
+    # --- finding ----------------------------------------------------------------------------------
+
+    def _first(self, span: Span | None, variables: Mapping[str, str]) -> _Found | None:
+        for template in self._templates(span):
+            if files := find_files(template, span, variables):
+                return template, files
+        return None
+
+    def _templates(self, span: Span | None) -> list[str]:
+        """Give the paths that can hold what is asked for: a file of one partition does not hold the whole table."""
+        return [template for template in self.paths if span is not None or _holds_many(template)]
+
+    def _found(self, span: Span | None, variables: Mapping[str, str]) -> _Found:
+        if found := self._first(span, variables):
+            return found
+        tried = [address_of(template, span, variables) for template in self._templates(span)]
         raise SourceError(
             f"None of the files that could hold {span.partition if span else 'the table'} exists: "
             f"{', '.join(tried) or 'every path names a {partition}, and none was asked for'}. "
@@ -85,30 +110,53 @@ class FileSource(BaseModel, frozen=True, extra="forbid"):
             partition=span.partition if span else None,
         )
 
-    def _rows(self, path: Path, *, within: Span | None) -> pa.Table:
-        if within is not None and self.time_column is None:
+    def _time_column(self, files: Sequence[FoundFile], span: Span) -> str:
+        if self.time_column is None:
             raise DeclarationError(
-                f"{path} holds every partition, and nothing says which of its rows belong to {within.partition}. "
-                f"Name the column that does as `time_column`, or put {{partition}} into the path.",
-                path=str(path),
+                f"{_named(files)} holds every partition, and nothing says which of its rows belong to "
+                f"{span.partition}. Name the column that does as `time_column`, or put {{partition}} into the path.",
+                path=_named(files),
             )
+        return self.time_column
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _rows(self, files: Sequence[FoundFile], *, within: Span | None = None) -> pa.Table:
+        parts = [self._rows_of(file, within) for file in files]
         try:
-            rows = settle(_READERS[self._format(str(path))](self, path, within))
-        except (pa.ArrowInvalid, OSError) as error:
+            return pa.concat_tables(parts, promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise SourceError(
-                f"{path} could not be read as {self._format(str(path))}: {error}. Nothing was taken from it. "
-                f"Write the file again, or set `format` and `types` to what it is.",
-                path=str(path),
+                f"{_named(files)} do not fit together: {error}. Nothing was taken from them. Write the column alike "
+                f"in all of them, or set its `types`.",
+                path=_named(files),
             ) from error
-        if within is not None and self.time_column is not None:
-            rows = _rows_within(rows, self.time_column, within, path)
+
+    def _rows_of(self, file: FoundFile, within: Span | None) -> pa.Table:
+        written = self._format(file.path)
+        try:
+            with file.open() as opened:
+                if written == "parquet":
+                    return read_parquet(opened, time_column=self.time_column, within=within)
+                if written == "csv":
+                    return read_csv(opened, types=self.types, delimiter=self.delimiter)
+                return read_jsonl(opened, types=self.types)
+        except (pa.ArrowException, OSError, UnicodeDecodeError, SourceError) as error:
+            said = str(error).rstrip(".")
+            raise SourceError(
+                f"{file.address} could not be read as {written}: {said}. Nothing was taken from it. "
+                f"Write the file again, or set `format`, `types` and `delimiter` to what it is.",
+                path=file.address,
+            ) from error
+
+    def _chosen(self, rows: pa.Table, files: Sequence[FoundFile]) -> pa.Table:
         for name in self.columns or ():
             if name not in rows.column_names:
-                raise UnknownNameError(f"Column of {path}", name, known=rows.column_names)
+                raise UnknownNameError(f"Column of {_named(files)}", name, known=rows.column_names)
         return rows.select(self.columns) if self.columns else rows
 
     def _format(self, path: str) -> Format:
-        found = self.format or _SUFFIXES.get(Path(path).suffix.lower())
+        found = self.format or SUFFIXES.get(PurePosixPath(path).suffix.lower())
         if found is None:
             raise DeclarationError(
                 f"The name of {path!r} does not say how the file is written. Set `format` to parquet, csv or jsonl.",
@@ -117,46 +165,9 @@ class FileSource(BaseModel, frozen=True, extra="forbid"):
         return found
 
 
-def _read_parquet(source: FileSource, path: Path, within: Span | None) -> pa.Table:
-    if within is None:
-        return pq.read_table(path)
-    stored = pq.read_schema(path)
-    name = source.time_column
-    if name not in stored.names or stored.field(name).type != TIME:
-        return pq.read_table(path)  # filtered below, where a fault gets its message
-    return pq.read_table(path, filters=[(name, ">=", within.start), (name, "<", within.end)])
+def _holds_many(template: str) -> bool:
+    return SPAN_PLACES.isdisjoint(places_in(template))
 
 
-def _read_csv(source: FileSource, path: Path, within: Span | None) -> pa.Table:
-    types = {name: DECLARABLE_TYPES[dtype] for name, dtype in source.types.items()}
-    if path.stat().st_size == 0 and types:
-        return pa.schema(types.items()).empty_table()
-    return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True))
-
-
-def _read_jsonl(source: FileSource, path: Path, within: Span | None) -> pa.Table:
-    schema = pa.schema((name, DECLARABLE_TYPES[dtype]) for name, dtype in source.types.items())
-    if path.stat().st_size == 0 and source.types:
-        return schema.empty_table()
-    return pa.json.read_json(path, parse_options=pa.json.ParseOptions(explicit_schema=schema if source.types else None))
-
-
-_READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
-
-
-def _rows_within(rows: pa.Table, time_column: str, span: Span, path: Path) -> pa.Table:
-    if time_column not in rows.column_names:
-        raise UnknownNameError(f"Time column of {path}", time_column, known=rows.column_names)
-    times = rows[time_column]
-    if pa.types.is_date(times.type) or pa.types.is_null(times.type):
-        times = pc.cast(times, TIME)
-    if times.type != TIME:
-        raise SourceError(
-            f"Column {time_column!r} of {path} holds {times.type}, not times, so the rows of {span.partition} cannot "
-            f"be told from the others. Set `types: {{{time_column}: timestamp}}`, or name another `time_column`.",
-            path=str(path),
-            column=time_column,
-            found=str(times.type),
-        )
-    start, end = pa.scalar(span.start, TIME), pa.scalar(span.end, TIME)
-    return rows.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+def _named(files: Sequence[FoundFile]) -> str:
+    return examples(file.address for file in files)

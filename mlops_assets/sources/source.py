@@ -1,22 +1,34 @@
 """What every source can do, and how the places written in its declaration are filled in."""
 
 import re
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.records import Span
 
 _PLACE = re.compile(r"\{(\w+)\}")
+SPAN_PLACES = frozenset({"partition", "partition_start", "partition_end"})
 
 
 @runtime_checkable
 class Source(Protocol):
     """Somewhere raw rows come from."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """The name by which YAML chooses it."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """Say in words where rows come from, as declared."""
+        ...
 
     def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
         """Give the rows that belong to `span`, or all rows where it is None.
@@ -33,20 +45,73 @@ class Source(Protocol):
         """
         ...
 
+    def read_each(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
+        """Give what `read` gives for each of `spans`, in their order; what holds many of them is read once."""
+        ...
 
-def fill(template: str, span: Span | None, variables: Mapping[str, str]) -> str:
-    """Give `template` with its places filled: `{partition}` from `span`, the others from `variables`.
+    def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
+        """Give a mark that changes whenever what `read` gives for `span` may have changed, without reading it.
+
+        As long as the mark is the same, `read` gives the same rows. A new mark promises nothing: spans kept in one
+        file share its mark, and the mark of all of them changes with any of them.
+
+        None where the source cannot say: it is not there, or nothing cheap tells.
+
+        Raises:
+            SourceError: The source could not be asked.
+        """
+        ...
+
+
+class SourceModel(BaseModel, frozen=True, extra="forbid"):
+    """What a kind of source starts from: it reads span by span and cannot say what has changed."""
+
+    @abstractmethod
+    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
+        """See `Source.read`."""
+
+    def read_each(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
+        """See `Source.read_each`."""
+        for span in spans:
+            yield self.read(span, variables=variables)
+
+    def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
+        """See `Source.stamp`."""
+        return None
+
+
+def places_in(template: str) -> set[str]:
+    """Name the places in `template`.
+
+    >>> sorted(places_in("{landing}/{partition}.csv"))
+    ['landing', 'partition']
+    """
+    return set(_PLACE.findall(template))
+
+
+def fill(template: str, span: Span | None, variables: Mapping[str, str], *, as_text: Callable[[str], str] = str) -> str:
+    """Give `template` with its places filled: those of the partition from `span`, the others from `variables`.
+
+    `as_text` is what every value goes through on its way in, for templates in which some letters have a meaning.
 
     >>> fill("{landing}/{partition}.csv", Span.day("2013-02-08"), {"landing": "in"})
     'in/2013-02-08.csv'
+    >>> fill("from={partition_start}", Span.day("2013-02-08"), {})
+    'from=2013-02-08T00:00:00Z'
     """
     known = dict(variables)
     if span is not None:
         known.setdefault("partition", span.partition)
+        known.setdefault("partition_start", _iso(span.start))
+        known.setdefault("partition_end", _iso(span.end))
 
     def value(place: re.Match[str]) -> str:
         if place[1] not in known:
             raise UnknownNameError(f"Place in {template!r}", place[1], known=known)
-        return known[place[1]]
+        return as_text(known[place[1]])
 
     return _PLACE.sub(value, template)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,25 +1,26 @@
 """Rows from a SQL query."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
-from sqlalchemy import URL, create_engine, make_url, text
+from pydantic import Field
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
 from mlops_assets.records import Span
 from mlops_assets.sources.arrow import settle
-from mlops_assets.sources.source import fill
+from mlops_assets.sources.source import SourceModel, fill
 
 _SPAN_PARAMETERS = ("partition_start", "partition_end")
 
 
-class SqlSource(BaseModel, frozen=True, extra="forbid"):
-    """What a query answers. The database is opened for reading only.
+class SqlSource(SourceModel, frozen=True, extra="forbid"):
+    """What a query answers. The database is opened for reading only, and its session is in UTC.
 
     kind: sql
     url: "sqlite:///{here}/data/reference.sqlite"
@@ -33,19 +34,56 @@ class SqlSource(BaseModel, frozen=True, extra="forbid"):
         description="One SELECT. In a partitioned table it must use :partition_start (included) and :partition_end "
         "(excluded); SQLite compares them as text, 'YYYY-MM-DD HH:MM:SS' in UTC.",
     )
+    watermark: str | None = Field(
+        None,
+        description="The column of the answer that is greater in every row added or changed later, such as updated_at. "
+        "With it, days that changed are asked for again.",
+    )
+
+    @property
+    def where(self) -> str:
+        """The query."""
+        return self.query
 
     def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
         """Give the rows that the query answers, columns in its order."""
+        names, rows = self._answer(self.query, span, variables)
+        _refuse_repeated(names)
+        columns = list(zip(*rows, strict=True)) or [()] * len(names)
+        return settle(pa.table([_column(*named) for named in zip(names, columns, strict=True)], names=names))
+
+    def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
+        """Give how many rows the query answers and their greatest watermark; None where no watermark is declared.
+
+        A row that was changed without a greater watermark, or put in place of another with a smaller one, is not seen.
+        """
+        if self.watermark is None:
+            return None
         url = self._address(span, variables)
+        column = create_engine(url).dialect.identifier_preparer.quote(self.watermark)
+        counted = f"SELECT count(*), max({column}) FROM ({self.query.rstrip().rstrip(';')}\n) AS answered"
+        _, (row,) = self._answer(counted, span, variables)
+        return f"{row[0]} to {row[1]}"
+
+    def _answer(
+        self, query: str, span: Span | None, variables: Mapping[str, str]
+    ) -> tuple[list[str], Sequence[Sequence[Any]]]:
+        """Give the names of the columns that `query` answers, and its rows."""
+        url = self._address(span, variables)
+        with self._connected(url) as connection:
+            statement = text(query)
+            answer = connection.execute(statement, self._parameters(set(statement.compile().params), span, url))
+            return list(answer.keys()), answer.fetchall()
+
+    @contextmanager
+    def _connected(self, url: URL) -> Iterator[Connection]:
         try:
             engine = create_engine(url)
             try:
                 with engine.connect().execution_options(postgresql_readonly=True) as connection:
-                    statement = text(self.query)
-                    parameters = self._parameters(set(statement.compile().params), span, url)
-                    answer = connection.execute(statement, parameters)
-                    names = list(answer.keys())
-                    columns = list(zip(*answer.fetchall(), strict=True)) or [()] * len(names)
+                    if url.get_backend_name() == "postgresql":
+                        connection.execute(text("SET TIME ZONE 'UTC'"))  # columns without a zone are compared in it
+                    yield connection
             finally:
                 engine.dispose()
         except SQLAlchemyError as error:
@@ -55,8 +93,6 @@ class SqlSource(BaseModel, frozen=True, extra="forbid"):
                 url=url.render_as_string(),
                 query=self.query,
             ) from error
-        _refuse_repeated(names)
-        return settle(pa.table([_column(*named) for named in zip(names, columns, strict=True)], names=names))
 
     def _address(self, span: Span | None, variables: Mapping[str, str]) -> URL:
         try:
