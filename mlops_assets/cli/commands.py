@@ -143,7 +143,7 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
         if first:
             begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
             days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
-        _bring_in(project, [days] if first else missing_days(daily, project.home, time), time)
+        _bring_in(project, [days] if first else missing_days(daily, project.home, time, sources=project.tables), time)
     click.echo("It is in." if first else f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
 
 

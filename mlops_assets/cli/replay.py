@@ -193,7 +193,11 @@ class Replay:
         history = [
             days
             for days in missing_days(
-                daily_tables(self.project.definitions), self.home, self._now(), at_most=HISTORY_AT_MOST
+                daily_tables(self.project.definitions),
+                self.home,
+                self._now(),
+                sources=self.project.tables,
+                at_most=HISTORY_AT_MOST,
             )
             if days[0] not in self._faults  # refused, and its corrected batch is still to land
         ]

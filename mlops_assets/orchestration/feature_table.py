@@ -24,6 +24,7 @@ from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.ingesting import write
 from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.orchestration.steps.releasing import in_use_since
+from mlops_assets.orchestration.steps.reopening import made_of
 from mlops_assets.orchestration.steps.standing import Key
 from mlops_assets.orchestration.view_attributes import complete
 from mlops_assets.records import Span, TableVersion
@@ -122,10 +123,11 @@ def refresh_view(
 
     The table comes last: a day counts as in when its table has it, so what a kill cuts off before is done again.
     """
+    notes = made_of(stores.tables, [f"validated/{table}" for table in declared.tables.values()], keys)
     rows, view = compute_partitions(declared, stores, keys, at=at), declared.record()
     stores.records.put(VIEWS, view.name, view)
     online = stores.online.write(view, pa.concat_tables(rows.values()))
-    return write(stores, f"features/{declared.name}", rows), online
+    return write(stores, f"features/{declared.name}", rows, notes=notes), online
 
 
 def compute_partitions(

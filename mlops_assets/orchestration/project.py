@@ -18,12 +18,12 @@ from mlops_assets.orchestration.origins import plan_of
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.retention import declared_retention, retention_schedule
-from mlops_assets.orchestration.schedules import refresh_schedule
+from mlops_assets.orchestration.schedules import refresh_schedule, whole_tables_schedule
 from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, watch_sensor
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import DEFAULT_HOME
 
-REFRESH_JOB, RELEASE_JOB = "refresh", "release"
+REFRESH_JOB, REFRESH_WHOLE_JOB, RELEASE_JOB = "refresh", "refresh_whole", "release"
 DATA_STAGES = ("raw", "validated", "quarantine", "features")
 
 
@@ -59,9 +59,13 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         jobs += [release, *watch.values()]
         sensors += [retrain_sensor(models, job_name=RELEASE_JOB), watch_sensor(models, jobs=watch)]
     if daily:
-        jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: "refresh"})]
-        schedules += [refresh_schedule(daily, job_name=REFRESH_JOB)]
-    if kept := declared_retention(declared_tables(declared), declared_views(declared), models):
+        jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: REFRESH_JOB})]
+        schedules += [refresh_schedule(daily, sources=tables, job_name=REFRESH_JOB)]
+    if whole := whole_tables(declared):
+        selected = dg.AssetSelection.assets(*[table.split("/") for table in whole])
+        jobs += [dg.define_asset_job(REFRESH_WHOLE_JOB, selection=selected, tags={PURPOSE_TAG: REFRESH_WHOLE_JOB})]
+        schedules += [whole_tables_schedule(whole, sources=tables, job_name=REFRESH_WHOLE_JOB)]
+    if kept := declared_retention(tables, views, models):
         schedules += [retention_schedule(kept)]
     return dg.Definitions.merge(declared, dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules))
 
@@ -127,3 +131,12 @@ def daily_tables(defs: dg.Definitions) -> dict[str, dg.TimeWindowPartitionsDefin
         if spec.key.path[0] in {"raw", "validated", "features"}
         and isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition)
     }
+
+
+def whole_tables(defs: dg.Definitions) -> list[str]:
+    """Name the tables, quarantines and views without partitions, in the order of their names."""
+    return sorted(
+        spec.key.to_user_string()
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] in DATA_STAGES and spec.partitions_def is None
+    )

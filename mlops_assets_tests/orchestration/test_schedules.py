@@ -31,7 +31,7 @@ def fill(home: Home, *wanted: str, tables=TABLES) -> None:
 
 def missing(home: Home, day: str, **options) -> list[list[str]]:
     """What is missing when `day` has just been completed."""
-    return missing_days(dict.fromkeys(TABLES, PARTITIONS), home, the_end_of(day), **options)
+    return missing_days(dict.fromkeys(TABLES, PARTITIONS), home, the_end_of(day), sources={}, **options)
 
 
 def test_days_that_arrived_are_asked_for_together_oldest_first(home):
@@ -54,8 +54,8 @@ def test_a_day_is_complete_an_hour_after_its_end(home):
     fill(home, *DAYS[:5])
     time = the_end_of(DAYS[5])
 
-    assert missing_days(dict.fromkeys(TABLES, PARTITIONS), home, time - timedelta(seconds=1)) == []
-    assert missing_days(dict.fromkeys(TABLES, PARTITIONS), home, time) == [[DAYS[5]]]
+    assert missing_days(dict.fromkeys(TABLES, PARTITIONS), home, time - timedelta(seconds=1), sources={}) == []
+    assert missing_days(dict.fromkeys(TABLES, PARTITIONS), home, time, sources={}) == [[DAYS[5]]]
 
 
 @pytest.mark.parametrize("reached", [("raw/orders",), ("raw/orders", "validated/orders")])
@@ -123,7 +123,12 @@ def test_what_the_schedule_asks_for_brings_everything_in_despite_a_bad_day(new_s
     new_shop.land(bad, changed(orders(bad), "amount", dict.fromkeys(range(30), -1.0)))
 
     def tick():
-        wanted = missing_days(daily_tables(new_shop.definitions), new_shop.home, the_end_of(DAYS[3]))
+        wanted = missing_days(
+            daily_tables(new_shop.definitions),
+            new_shop.home,
+            the_end_of(DAYS[3]),
+            sources=new_shop.project.tables,
+        )
         for run in wanted:
             tags = {RANGE_START: run[0], RANGE_END: run[-1]}
             new_shop.definitions.resolve_job_def("refresh").execute_in_process(

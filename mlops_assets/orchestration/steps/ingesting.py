@@ -15,6 +15,7 @@ import pyarrow as pa
 from mlops_assets.errors import examples
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
+from mlops_assets.orchestration.steps.reopening import made_of, stamps_of
 from mlops_assets.orchestration.steps.standing import Key, came, standing
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
@@ -89,6 +90,7 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
     """Read the batches `keys` from the source, or as people corrected them, and keep them in one commit."""
     said = standing(stores, declared.table, keys)
     variables = variables_of(stores, folder)
+    stamps = stamps_of(declared.source, keys, variables=variables)
     rows = {key: came(declared, stores, key, said[key], variables=variables) for key in keys}
     fitted = {key: conform(batch, declared.contract) for key, batch in rows.items()}
     misfits = {key: examples(faults) for key, (_, faults) in fitted.items() if faults}
@@ -98,7 +100,7 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
         _hold(stores, declared.table, judged)
         _record(stores, Event.DATA_BLOCKED, declared.table, {"reasons": _reasons(misfits)}, at=at)
     sound = {key: batch for key, (batch, faults) in fitted.items() if not faults}
-    version = write(stores, f"raw/{declared.table}", sound) if sound else None
+    version = write(stores, f"raw/{declared.table}", sound, notes=stamps) if sound else None
     late = {
         key: fault
         for key, batch in rows.items()
@@ -130,6 +132,7 @@ def judge(
     What people waived of a batch holds none of its rows back.
     """
     name = declared.table
+    notes = made_of(stores.tables, [f"raw/{name}"], keys)
     waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
     raw = {key: stores.tables.read(f"raw/{name}", partitions=[key] if key else None) for key in keys}
     judged = {
@@ -164,7 +167,7 @@ def judge(
     }
     _report(stores, name, found, blocked, at=at)
     good = {key: batch.good for key, batch in judged.items() if key not in blocked}
-    version = write(stores, f"validated/{name}", good) if good else None
+    version = write(stores, f"validated/{name}", good, notes=notes) if good else None
     return Judged(
         version=version,
         held=held,
@@ -206,11 +209,22 @@ def variables_of(stores: Home, folder: Path) -> dict[str, str]:
     return {"here": str(folder), "landing": str(stores.landing)}
 
 
-def write(stores: Home, table: str, batches: Mapping[Key, pa.Table]) -> TableVersion:
-    """Keep batches in one commit, each under its partition; the one of a table without partitions replaces it."""
+def write(
+    stores: Home,
+    table: str,
+    batches: Mapping[Key, pa.Table],
+    *,
+    notes: Mapping[Key, Mapping[str, str]] | None = None,
+) -> TableVersion:
+    """Keep batches in one commit, each under its partition; the one of a table without partitions replaces it.
+
+    `notes` are what to note of each batch, see `reopening`.
+    """
+    notes = notes or {}
     if None in batches:
-        return stores.tables.write(table, batches[None])
-    return stores.tables.write_partitions(table, {key: rows for key, rows in batches.items() if key is not None})
+        return stores.tables.write(table, batches[None], extra=notes.get(None))
+    days = {key: rows for key, rows in batches.items() if key is not None}
+    return stores.tables.write_partitions(table, days, extra={key: notes.get(key, {}) for key in days})
 
 
 def _hold(stores: Home, name: str, judged: Mapping[Key, Validation]) -> TableVersion | None:
