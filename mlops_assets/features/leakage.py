@@ -24,6 +24,7 @@ def find_leaks(
     keys: Sequence[str],
     train: npt.NDArray[np.bool_],
     label_columns: Collection[str] = (),
+    inputs: Collection[str] = (),
     categorical: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Give what looks like a leak: features that tell the label too well alone, rows both trained on and held out.
@@ -37,7 +38,8 @@ def find_leaks(
         task: A feature is implausible beyond an AUC of 0.98, or a squared correlation of 0.999.
         keys: What tells decisions apart, one per row.
         train: Which rows are trained on; the others are held out.
-        label_columns: Columns the label is made of, which no feature may be.
+        label_columns: Columns the label is made of, which no feature may be or be computed from.
+        inputs: The request fields and stored features the vectors are computed from.
         categorical: The features that hold codes of categories.
 
     Raises:
@@ -48,6 +50,11 @@ def find_leaks(
             raise FeatureError(f"{name!r} has {len(column)} rows where the label has {len(label)}.", feature=name)
     return (
         *(f"{name} is a column the label is made of." for name in features if name in label_columns),
+        *(
+            f"{name} is a column the label is made of, and features are computed from it."
+            for name in inputs
+            if name in label_columns and name not in features
+        ),
         *_tell_tales(features, label, task=task, categorical=categorical),
         *_repeated(keys, train),
     )

@@ -71,6 +71,13 @@ def test_a_column_of_the_label_may_be_no_feature():
     )
 
 
+def test_a_column_of_the_label_may_be_no_input_either():
+    """A function of it is a copy by another name, however it is bent."""
+    assert leaks_in({"good": HONEST}, label_columns=["arr_delay"], inputs=["distance", "arr_delay"]) == (
+        "arr_delay is a column the label is made of, and features are computed from it.",
+    )
+
+
 def test_a_decision_trained_on_and_held_out_is_found():
     """And so is one that is there twice on one side."""
     keys = list(KEYS)

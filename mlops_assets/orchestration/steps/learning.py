@@ -20,6 +20,7 @@ from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_
 from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays, as_declared
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.features.leakage import find_leaks
+from mlops_assets.features.perturbation import moved_by_the_future
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
@@ -75,7 +76,8 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     first, newest = (labelled[DECISION_TIME][place].as_py() for place in (0, -1))
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
     cut = declared.training.window.cut(min(cut_off, newest + DAY), first=first)
-    rows = _joined(plan, stores, labelled, versions, train=cut.train, holdout=cut.holdout)
+    stored = _rows_of_views(plan, stores, versions)
+    rows = _joined(plan, labelled, stored, train=cut.train, holdout=cut.holdout)
     learnt = rows.filter(pc.equal(rows[PART], TRAIN))
     if not learnt.num_rows:
         raise TrainingError(
@@ -98,7 +100,8 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
         spec=spec,
         sources=tuple(replace(source, columns=(), partitions={}) for source in sources),
     )
-    vectors = Vectorizer(spec, module).vector(as_arrays(rows, plan.inputs))
+    vectorizer = Vectorizer(spec, module)
+    vectors = vectorizer.vector(as_arrays(rows, plan.inputs))
     leaks = find_leaks(
         {feature.name: vectors[:, place] for place, feature in enumerate(spec.features)},
         label=rows[LABEL].to_numpy(),
@@ -106,9 +109,13 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
         keys=rows[declared.decisions.key].to_pylist(),
         train=np.asarray(rows[PART].to_pylist()) == TRAIN,
         label_columns=folder.label_columns,
+        inputs=[each.name for each in plan.inputs],
         categorical=[feature.name for feature in spec.features if feature.levels is not None],
     )
-    return made, list(leaks)
+    decided = rows.select([*labelled.column_names, PART])
+    moments = [cut.holdout.start, decided[DECISION_TIME][-1].as_py()]
+    moved = moved_by_the_future(vectorizer, decided, stored, vectors=vectors, moments=moments)
+    return made, [*leaks, *moved]
 
 
 def rebuild_training_set(folder: ModelFolder, stores: Home, made: TrainingSet, *, features_source: str) -> pa.Table:
@@ -127,7 +134,7 @@ def rebuild_training_set(folder: ModelFolder, stores: Home, made: TrainingSet, *
     beside = _beside(folder, plan)
     labelled = decisions(folder, module, stores, cut_off=made.cut_off, version=labels, beside=beside)
     train, holdout = (Span(window.start, window.end) for window in (made.train, made.holdout))
-    return _joined(plan, stores, labelled, versions, train=train, holdout=holdout)
+    return _joined(plan, labelled, _rows_of_views(plan, stores, versions), train=train, holdout=holdout)
 
 
 def _tables_of(folder: ModelFolder, plan: FeaturePlan) -> list[str]:
@@ -141,17 +148,21 @@ def _beside(folder: ModelFolder, plan: FeaturePlan) -> list[str]:
     return [column for column in folder.declaration.gate.slice_columns if column not in joined]
 
 
+def _rows_of_views(plan: FeaturePlan, stores: Home, versions: Mapping[str, int]) -> dict[str, pa.Table]:
+    """Read the views at the versions named."""
+    views = {view.name: f"features/{view.name}" for view in plan.views}
+    return {name: stores.tables.read(table, version=versions[table]) for name, table in views.items()}
+
+
 def _joined(
-    plan: FeaturePlan, stores: Home, labelled: pa.Table, versions: Mapping[str, int], *, train: Span, holdout: Span
+    plan: FeaturePlan, labelled: pa.Table, stored: Mapping[str, pa.Table], *, train: Span, holdout: Span
 ) -> pa.Table:
-    """Give the decisions of both parts with their features, read from the views at the versions named."""
+    """Give the decisions of both parts with their features from the rows of the views."""
     times = _times(labelled)
     in_train, in_holdout = inside(train, times), inside(holdout, times)
     part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))
     labelled = labelled.append_column(PART, pa.array(part.tolist())).filter(pa.array(in_train | in_holdout))
-    views = {view.name: f"features/{view.name}" for view in plan.views}
-    tables = {name: stores.tables.read(table, version=versions[table]) for name, table in views.items()}
-    return training_rows(plan, labelled, tables)
+    return training_rows(plan, labelled, stored)
 
 
 def decisions(
