@@ -7,6 +7,7 @@ import click
 from mlops_assets.cli.commands import COMMANDS, EVIDENCE, TO_DATA
 from mlops_assets.cli.keeping_commands import KEEPING
 from mlops_assets.cli.quarantine import quarantine
+from mlops_assets.cli.sharing import SHARING
 from mlops_assets.cli.tracing import TRACING
 from mlops_assets.errors import MlopsError
 
@@ -24,7 +25,7 @@ def cli() -> None:
     """The life of a model as Dagster assets: data, features, training, gates, endpoints, drift, retraining."""
 
 
-for _command in (*TO_DATA, quarantine, *COMMANDS, *TRACING, *KEEPING, *EVIDENCE):
+for _command in (*TO_DATA, quarantine, *COMMANDS, *SHARING, *TRACING, *KEEPING, *EVIDENCE):
     cli.add_command(_command)
 
 
