@@ -271,7 +271,9 @@ class TableStore:
             return schema.empty_table().select(wanted)
         stored = pa.schema([column for column in schema if column.name in wanted])
         try:
-            return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted).combine_chunks()
+            # Arrow's own pool asks for huge pages, and making room for them can cost more than the reading itself.
+            pool = pa.system_memory_pool()
+            return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted, memory_pool=pool)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and version not in (None, self.version(table).version):
                 raise TableNotFoundError(
