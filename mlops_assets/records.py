@@ -38,6 +38,17 @@ class TableVersion:
     partitions: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractVersion:
+    """A contract that a table's rows were judged by: `contract` as declared, without what is left to its default."""
+
+    table: str
+    version: int
+    sha256: str
+    contract: dict[str, Any]
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of time, closed at the start and open at the end; both ends are aware.

@@ -19,6 +19,7 @@ class Event(StrEnum):
     DATA_BLOCKED = "data.blocked"
     DATA_WAIVED = "data.waived"  # by a person: these rules hold no row of that batch back
     DATA_CORRECTED = "data.corrected"  # by a person: these rows stand in for what the source sent
+    CONTRACT_CHANGED = "contract.changed"
     MODEL_TRAINED = "model.trained"
     TRAINING_FAILED = "training.failed"
     GATE_PASSED = "gate.passed"

@@ -19,6 +19,7 @@ from mlops_assets.orchestration.origins import of_copy
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import RawTableScaffolder
+from mlops_assets.orchestration.steps.contracts import refusal_of
 from mlops_assets.orchestration.steps.ingesting import Judged, ingest, judge
 from mlops_assets.orchestration.steps.redriving import waive
 from mlops_assets.orchestration.steps.standing import Key
@@ -89,6 +90,9 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         kinds={declared.source.kind, "delta"},
         backfill_policy=backfill,
         check_specs=[
+            dg.AssetCheckSpec(
+                "contract_version", asset=raw_key, blocking=True, description="Who relied on the contract still may."
+            ),
             dg.AssetCheckSpec("arrived", asset=raw_key, blocking=True, description="Rows came, and not too old."),
             dg.AssetCheckSpec("structure", asset=raw_key, blocking=True, description="Columns as the contract says."),
         ],
@@ -97,8 +101,15 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     )
     def raw(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
         stores = home.open()
+        if refused := refusal_of(declared, stores):
+            yield _check(raw_key, "contract_version", {None: refused})
+            raise dg.Failure(refused, allow_retries=False)
         came = ingest(declared, stores, keys(context), folder=folder, at=as_of(context, stores))
-        checks = [_check(raw_key, "arrived", came.late), _check(raw_key, "structure", came.misfits)]
+        checks = [
+            _check(raw_key, "contract_version", {}),
+            _check(raw_key, "arrived", came.late),
+            _check(raw_key, "structure", came.misfits),
+        ]
         if came.version is None:
             yield from checks
             raise refusal(declared, came.misfits)
@@ -135,6 +146,9 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     )
     def validated(context: dg.AssetExecutionContext, config: Waiver, home: HomeResource) -> Iterator[Any]:
         stores = home.open()
+        if refused := refusal_of(declared, stores):
+            yield _check(good_key, "contract", {None: refused})
+            raise dg.Failure(refused, allow_retries=False)
         at = as_of(context, stores)
         for key in keys(context) if config.waive else ():
             waive(declared, suite, stores, key, rules=config.waive, reason=config.reason, by=config.by, at=at)

@@ -15,12 +15,13 @@ import pyarrow as pa
 from mlops_assets.errors import examples
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
+from mlops_assets.orchestration.steps.contracts import NOTE, contract_of, take_over
 from mlops_assets.orchestration.steps.reopening import made_of, stamps_of
 from mlops_assets.orchestration.steps.standing import Key, came, standing
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
 from mlops_assets.stores.home import Home
-from mlops_assets.validation import Contract, Validation, conform, validate
+from mlops_assets.validation import Validation, conform, validate
 from mlops_assets.validation.contract import STRUCTURE
 from mlops_assets.validation.report import page
 from mlops_assets.validation.suite import QualitySuite, check
@@ -132,7 +133,10 @@ def judge(
     What people waived of a batch holds none of its rows back.
     """
     name = declared.table
-    notes = made_of(stores.tables, [f"raw/{name}"], keys)
+    contract = take_over(declared, stores, at=at)
+    notes = {
+        key: {**made, NOTE: contract.sha256} for key, made in made_of(stores.tables, [f"raw/{name}"], keys).items()
+    }
     waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
     raw = {key: stores.tables.read(f"raw/{name}", partitions=[key] if key else None) for key in keys}
     judged = {
@@ -191,17 +195,6 @@ def _report(
         _record(stores, Event.DATA_QUARANTINED, table, data, at=at)
     if blocked:
         _record(stores, Event.DATA_BLOCKED, table, {"reasons": _reasons(blocked)}, at=at)
-
-
-def contract_of(declared: TableDeclaration, key: Key) -> Contract:
-    """Give the contract of one batch: rows of a day say in `arrival_column` that they arrived on that day."""
-    column, contract = declared.arrival_column, declared.contract
-    if key is None or column is None or column not in contract.columns or contract.columns[column].type != "timestamp":
-        return contract
-    span = span_of(key)
-    within = {"min": span.start, "max": span.end - timedelta(microseconds=1)}
-    rule = contract.columns[column].model_copy(update=within)
-    return contract.model_copy(update={"columns": {**contract.columns, column: rule}})
 
 
 def variables_of(stores: Home, folder: Path) -> dict[str, str]:
