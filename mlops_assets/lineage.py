@@ -1,7 +1,8 @@
 """Where columns come from and what they reach: one graph as plain data, and the ways through it.
 
 A node is a column of an asset, or what stands beside columns: a source, a model, one of its versions, an endpoint. An
-edge says that its target is computed from its origin (`value`), or found or grouped by it (`key`).
+edge says that its target is computed from its origin (`value`), or that its rows are chosen, grouped or found by it
+(`key`).
 """
 
 from collections.abc import Iterable, Mapping

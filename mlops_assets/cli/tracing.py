@@ -21,13 +21,27 @@ def _project(home: str | None) -> "Project":
 @click.argument("column", required=False)
 @click.option("--down", is_flag=True, help="What it reaches: views, models, versions, endpoints.")
 @click.option("--up", is_flag=True, help="What it comes from, back to the sources.")
+@click.option("--subject", metavar="KEY", help="Instead: what holds rows of this key, as an erasure request must know.")
+@click.option("--column", "key_column", metavar="NAME", help="The column KEY stands in, where several hold it.")
 @click.option("--json", "as_json", is_flag=True, help="As data.")
-def lineage(home: str | None, column: str | None, down: bool, up: bool, as_json: bool) -> None:
+def lineage(
+    home: str | None,
+    column: str | None,
+    down: bool,
+    up: bool,
+    subject: str | None,
+    key_column: str | None,
+    as_json: bool,
+) -> None:
     """Trace COLUMN, such as flights.arr_delay, features/weather.temp or MODEL.FEATURE, up, down or both ways."""
     from mlops_assets.cli.lineage import as_data, as_text
+    from mlops_assets.cli.subject import show_subject
 
+    if (column is None) == (subject is None):
+        raise click.UsageError("Name a TABLE.COLUMN, VIEW.COLUMN or MODEL.FEATURE, or a key with --subject.")
     if column is None:
-        raise click.UsageError("Name a TABLE.COLUMN, VIEW.COLUMN or MODEL.FEATURE.")
+        click.echo(show_subject(_project(home), str(subject), column=key_column, as_json=as_json))
+        return
     both = up == down
     shown = as_data if as_json else as_text
     click.echo(shown(_project(home).lineage, column, up=up or both, down=down or both))

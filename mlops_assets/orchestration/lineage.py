@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlops_assets.features import FeaturePlan
 from mlops_assets.features.definition import STAMPS, ViewDefinition
+from mlops_assets.features.row_sources import row_sources_of
 from mlops_assets.governance import Event
 from mlops_assets.lineage import Edge, Kind, LineageGraph, Node
 from mlops_assets.orchestration.model_declaration import ModelFolder
@@ -38,6 +39,9 @@ def declared_lineage(*, tables: Tables, views: Views, models: Models) -> Lineage
     for name, (_, view) in views.items():
         edges |= set(_edges(f"features/{name}", of_view(view, columns)))
         edges |= _by_key(f"features/{name}", view.keys, [*view.features, *STAMPS])
+        chosen_by = row_sources_of(view.sql, tables=view.tables, columns=columns) if view.sql else ()
+        for read, chooses in chosen_by:
+            edges |= _by(column(f"validated/{read}", chooses), f"features/{name}", view.features)
     for name, folder in models.items():
         plan = plan_of(folder, {name: view.record() for name, (_, view) in views.items()})
         edges |= _edges_of_inputs(folder, plan) | _edges_of_features(name, name, plan)
@@ -88,7 +92,11 @@ def _edges(asset: str, origins: Origins) -> Iterator[Edge]:
 
 def _by_key(asset: str, keys: Iterable[str], columns: Sequence[str]) -> set[Edge]:
     """Give the edges from a view's keys, by which it groups its rows and by which they are found."""
-    return {Edge(column(asset, key), column(asset, name), by="key") for key in keys for name in columns}
+    return {edge for key in keys for edge in _by(column(asset, key), asset, columns)}
+
+
+def _by(origin: Node, asset: str, columns: Iterable[str]) -> set[Edge]:
+    return {Edge(origin, column(asset, name), by="key") for name in columns}
 
 
 def _edges_of_inputs(folder: ModelFolder, plan: FeaturePlan) -> set[Edge]:

@@ -28,7 +28,7 @@ URL, API_KEY, NAMESPACE = "MLOPS_OPENLINEAGE_URL", "OPENLINEAGE_API_KEY", "OPENL
 ENDPOINT = "api/v1/lineage"
 RUNS_PER_TICK = 25
 TIMEOUT_S = 5.0
-TICK_S = 30.0  # a tick ends after the run it is at, before Dagster gives up on the sensor
+TICK_S = 15.0  # a tick ends after the run it is at, long before Dagster gives up on the sensor
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 # Numbers are given out before they are committed, so one may show up behind a higher one. By then, it has.
 SETTLED = timedelta(minutes=2)
