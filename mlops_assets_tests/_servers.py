@@ -4,12 +4,16 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -118,3 +122,63 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip("no PostgreSQL here: install it, or name the folder of initdb and pg_ctl in MLOPS_PG_BIN")
     with running_postgres(binaries) as server:
         yield server
+
+
+# --- S3 -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3-compatible server on loopback, as a process of its own; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("s3") / "log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        _wait_for(port, server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A new bucket on that server, reached as any other would be: by what stands in the environment."""
+    from s3fs import S3FileSystem
+
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {**keys, "AWS_ENDPOINT_URL": s3_server, "NO_PROXY": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()
+    system = S3FileSystem(use_listings_cache=False)
+    bucket = f"bucket-{uuid4().hex[:12]}"
+    system.mkdir(bucket)
+    yield Bucket(f"s3://{bucket}", system)
+    S3FileSystem.clear_instance_cache()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket by its address, and the means to put objects into it."""
+
+    address: str
+    system: Any
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put an object, in place of the one of that name."""
+        self.system.pipe_file(f"{self.address}/{name}", data)
+
+
+def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError(f"the server on port {port} did not start:\n{log.read_text()[-2000:]}")

@@ -8,6 +8,7 @@ from mlops_assets.cli.commands import COMMANDS, EVIDENCE, TO_DATA
 from mlops_assets.cli.contract import contract
 from mlops_assets.cli.keeping_commands import KEEPING
 from mlops_assets.cli.quarantine import quarantine
+from mlops_assets.cli.recording import record
 from mlops_assets.cli.sharing import SHARING
 from mlops_assets.cli.tracing import TRACING
 from mlops_assets.errors import MlopsError
@@ -26,7 +27,7 @@ def cli() -> None:
     """The life of a model as Dagster assets: data, features, training, gates, endpoints, drift, retraining."""
 
 
-for _command in (*TO_DATA, quarantine, contract, *COMMANDS, *SHARING, *TRACING, *KEEPING, *EVIDENCE):
+for _command in (*TO_DATA, record, quarantine, contract, *COMMANDS, *SHARING, *TRACING, *KEEPING, *EVIDENCE):
     cli.add_command(_command)
 
 

@@ -102,7 +102,7 @@ def missing_days(
         missing.update(set(keys) - there[table])
         if (source := sources.get(table.removeprefix("raw/"))) and keys:
             folder, declared = source
-            again = reopened(declared, stores, keys, variables=variables_of(stores, folder))
+            again = reopened(declared, stores, keys, variables=variables_of(declared, stores, folder))
             missing.update(key for key in again if key)
     stopped = {
         day
@@ -128,8 +128,10 @@ def stale_tables(whole: Iterable[str], stores: Home, *, sources: Tables) -> list
     def is_stale(table: str) -> bool:
         if not stores.tables.exists(table) or behind(stores.tables, table):
             return True
-        source = sources.get(table.removeprefix("raw/"))
-        return bool(source and reopened(source[1], stores, [None], variables=variables_of(stores, source[0])))
+        if (source := sources.get(table.removeprefix("raw/"))) is None:
+            return False
+        folder, declared = source
+        return bool(reopened(declared, stores, [None], variables=variables_of(declared, stores, folder)))
 
     return [table for table in whole if not table.startswith("quarantine/") and is_stale(table)]
 
@@ -146,7 +148,9 @@ def _state(sources: Tables, stores: Home, keys: Sequence[Key]) -> str:
     stamps: dict[str, Any] = {}
     for name, (folder, declared) in sources.items():
         if (declared.partitions is None) == (None in keys):
-            stamps[name] = list(stamps_of(declared.source, keys, variables=variables_of(stores, folder)).values())
+            stamps[name] = list(
+                stamps_of(declared.source, keys, variables=variables_of(declared, stores, folder)).values()
+            )
     return sha256_json(stamps)[:12]
 
 

@@ -5,6 +5,7 @@
     releases/      what should be live, one small file per model
     online.sqlite  the newest feature row of every key
     predictions/   the endpoint's log, as written
+    events/        business events, as recorded
     records/       the records that travelled between assets
     quality/       what was found in each batch: a record and a page per judgement
     dossiers/      the evidence per model version
@@ -101,6 +102,11 @@ class Home:
     def predictions(self) -> Path:
         """Where the endpoint writes its log."""
         return self.root / "predictions"
+
+    @property
+    def events(self) -> Path:
+        """Where business events are recorded."""
+        return self.root / "events"
 
     @property
     def dossiers(self) -> Path:

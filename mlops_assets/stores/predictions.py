@@ -1,19 +1,16 @@
 """The durable prediction log: append-only segments of checksummed frames, one folder per model and event day.
 
-    <root>/<model>/<YYYY-MM-DD>/<writer>-<sequence>.log        frame = u32 length, u32 crc32, payload (little-endian)
+    <root>/<model>/<YYYY-MM-DD>/<writer>-<sequence>.log        of frames as in `framed_log`
 
 A frame is in the kernel's hands when `append` returns, so killing the process loses nothing; a power cut can take the
 last `fsync_interval_s`. What a crash tore off at the end of a segment was never acknowledged and is dropped on reading.
 """
 
-import errno
 import logging
 import os
 import re
-import struct
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,13 +19,12 @@ from typing import Any
 import msgspec
 
 from mlops_assets.errors import StoreError
+from mlops_assets.framed_log import MAX_RECORD_BYTES, FramedFile, read_frames, sync_folder
 from mlops_assets.stores._atomic import remove_folder
 
 SEGMENT_BYTES = 64 * 2**20
 OPEN_SEGMENTS = 8  # event days written at the same time; more only cost reopening
-MAX_RECORD_BYTES = 4 * 2**20  # a longer end without a whole frame is damage, not a torn record
 
-_HEADER = struct.Struct("<II")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _log = logging.getLogger(__name__)
 
@@ -83,7 +79,7 @@ class PredictionLogWriter:
         self.fsync_interval_s = fsync_interval_s
         self._writer = f"{time.time_ns() // 1_000_000:012x}{os.urandom(4).hex()}"  # sorts by when it began
         self._sequence = 0
-        self._open: dict[str, _Segment] = {}
+        self._open: dict[str, FramedFile] = {}
         self._lock = threading.Lock()
         self._sync_fault: OSError | None = None
         self._closing = threading.Event()
@@ -100,13 +96,12 @@ class PredictionLogWriter:
         longest = max(map(len, records), default=0)
         if longest > MAX_RECORD_BYTES:
             raise StoreError(f"A prediction of {longest} bytes is too long to log; {MAX_RECORD_BYTES} are allowed.")
-        frames = b"".join(_HEADER.pack(len(record), zlib.crc32(record)) + record for record in records)
         with self._lock:
             try:
                 if self._sync_fault is not None:
                     raise self._sync_fault
                 segment = self._open.get(day) or self._begin(day)
-                segment.append(frames)
+                segment.append(records)
                 if self.fsync_interval_s <= 0:
                     segment.sync()
                 if segment.size >= SEGMENT_BYTES:
@@ -132,12 +127,12 @@ class PredictionLogWriter:
             while self._open:
                 self._open.popitem()[1].close()
 
-    def _begin(self, day: str) -> "_Segment":
+    def _begin(self, day: str) -> "FramedFile":
         if not _DAY.fullmatch(day):
             raise StoreError(f"{day!r} is no event day; give YYYY-MM-DD.", day=day)
         if len(self._open) >= OPEN_SEGMENTS:
             self._open.pop(next(iter(self._open))).close()
-        segment = self._open[day] = _Segment(self.folder / day / f"{self._writer}-{self._sequence:06d}.log")
+        segment = self._open[day] = FramedFile(self.folder / day / f"{self._writer}-{self._sequence:06d}.log")
         self._sequence += 1
         return segment
 
@@ -153,62 +148,6 @@ class PredictionLogWriter:
                     self._sync_fault = error
 
 
-class _Segment:
-    """One open file of frames."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.size, self.dirty = path, 0, False
-        self._syncing = threading.Lock()  # a file must not be closed, and its number reused, while it is being synced
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-            _sync_folder(folder)
-
-    def append(self, frames: bytes) -> None:
-        written = os.write(self._file, frames)
-        if written != len(frames):
-            raise OSError(
-                errno.ENOSPC, os.strerror(errno.ENOSPC)
-            )  # a regular file takes less than asked for when it is full
-        self.size += written
-        self.dirty = True
-
-    def sync(self) -> None:
-        with self._syncing:
-            if self._file >= 0:
-                self.dirty = False
-                os.fdatasync(self._file)
-
-    def close(self) -> None:
-        try:
-            self.sync()
-        finally:
-            self._release()
-
-    def abandon(self) -> None:
-        """Cut off what the last append left half-written and write no more here."""
-        try:
-            os.ftruncate(self._file, self.size)
-        except OSError:
-            _log.warning("could not cut the torn end of %s; it will be dropped on reading", self.path)
-        self._release()
-
-    def _release(self) -> None:
-        with self._syncing:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def read_predictions(root: str | Path, model: str, day: str) -> Iterator[bytes]:
     """Give the records of one event day, writer by writer in the order written; none if nothing was logged.
 
@@ -218,7 +157,8 @@ def read_predictions(root: str | Path, model: str, day: str) -> Iterator[bytes]:
         StoreError: A frame in the middle of a segment is damaged.
     """
     for path in _segments(root, model, day):
-        yield from _frames(path, path.read_bytes())
+        for _, record in read_frames(path):
+            yield record
 
 
 def days(root: str | Path, model: str) -> tuple[str, ...]:
@@ -232,7 +172,7 @@ def forget(root: str | Path, model: str, day: str) -> None:
     folder = Path(root) / model
     if (folder / day).exists():
         (folder / day).rename(folder / f".{day}.{os.urandom(4).hex()}")
-        _sync_folder(folder)
+        sync_folder(folder)
     for gone in folder.glob(".*"):
         remove_folder(gone)
 
@@ -248,41 +188,3 @@ def stamp(root: str | Path, model: str, day: str) -> str:
 
 def _segments(root: str | Path, model: str, day: str) -> list[Path]:
     return sorted((Path(root) / model / day).glob("*.log"))
-
-
-def _frames(path: Path, data: bytes) -> Iterator[bytes]:
-    position = 0
-    while position < len(data):
-        payload = _frame(data, position)
-        if payload is None:
-            if _is_torn(data, position):
-                return
-            raise StoreError(
-                f"The prediction log {path} is damaged at byte {position}: a frame there does not match its checksum,"
-                " with more behind it. Predictions of that day are incomplete. Restore the file from a backup; if there"
-                " is none, cut it at that byte and record the loss.",
-                path=str(path),
-                position=position,
-            )
-        yield payload
-        position += _HEADER.size + len(payload)
-
-
-def _frame(data: bytes, position: int) -> bytes | None:
-    """Give the payload of the whole and undamaged frame at `position`, None if there is none."""
-    start = position + _HEADER.size
-    if start > len(data):
-        return None
-    length, checksum = _HEADER.unpack_from(data, position)
-    if not 0 < length <= len(data) - start:
-        return None
-    payload = data[start : start + length]
-    return payload if zlib.crc32(payload) == checksum else None
-
-
-def _is_torn(data: bytes, position: int) -> bool:
-    """Tell a torn end from damage: behind a torn end lies no whole frame."""
-    rest = len(data) - position
-    if rest > _HEADER.size + MAX_RECORD_BYTES:
-        return not any(data[position:])  # a power cut can leave zeros of any length
-    return all(_frame(data, start) is None for start in range(position + 1, len(data)))

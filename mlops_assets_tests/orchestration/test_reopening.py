@@ -160,7 +160,6 @@ def archive(tmp_path):
 
     class Archive:
         home = Home(tmp_path / "home")
-        variables = variables_of(home, tmp_path)
         declared = TableDeclaration.model_validate(
             {
                 "table": "seen",
@@ -168,6 +167,7 @@ def archive(tmp_path):
                 "contract": {"columns": {"at": {"type": "timestamp"}, "n": {"type": "int64"}}},
             }
         )
+        variables = variables_of(declared, home, tmp_path)
 
         def write(self, rows):
             moments = pa.array([at(day, hour) for day, hour, _ in rows], pa.timestamp("us", "UTC"))

@@ -1,75 +1,237 @@
 """What every kind of source owes; a new kind adds one entry to `PLANTED`."""
 
+import io
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import create_engine, text
 
 from mlops_assets.errors import SourceError
 from mlops_assets.records import Span
 from mlops_assets.sources import SOURCES, AnySource, Source
+from mlops_assets.stores.events import Event, EventLog
 
-ROWS = {
-    "seen_at": ["2013-02-07 23:59:59", "2013-02-08 00:00:00", "2013-02-08 23:59:59", "2013-02-09 00:00:00"],
-    "name": ["before", "first", "last", "after"],
-    "count": [1, 2, None, 4],
-}
-DAY = Span.day("2013-02-08")
+Row = tuple[str, str, int | None]
+COLUMNS = ["seen_at", "name", "count"]
+ROWS: list[Row] = [
+    ("2013-02-07 23:59:59", "before", 1),
+    ("2013-02-08 00:00:00", "first", 2),
+    ("2013-02-08 23:59:59", "last", None),
+    ("2013-02-09 00:00:00", "after", 4),
+]
+LATE: Row = ("2013-02-08 12:00:00", "late", 5)
+BEFORE, DAY, AFTER = (Span.day(f"2013-02-0{day}") for day in (7, 8, 9))
 Declaration = dict[str, object]
 
 
-def _as_table() -> pa.Table:
-    times = pa.array(ROWS["seen_at"]).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-    return pa.table({"seen_at": times, "name": ROWS["name"], "count": pa.array(ROWS["count"], pa.int64())})
+@dataclass
+class Planted:
+    """Rows at a source, the declaration that finds them, and how one more row gets there."""
 
+    declaration: Declaration
+    variables: Mapping[str, str]
+    add: Callable[[Row], None]
+    nowhere: Mapping[str, object] = field(default_factory=dict)  # what to declare for a source that is not there
+    absent_says: str = "exist"
+    stamps: bool = True
+    shares_stamps: bool = False  # many days, one file
 
-def _plant_parquet(folder: Path) -> Declaration:
-    pq.write_table(_as_table(), folder / "rows.parquet")
-    return {"kind": "files", "paths": ["{here}/rows.parquet"], "time_column": "seen_at"}
+    @property
+    def source(self) -> Source:
+        return declared(self.declaration)
 
+    def read(self, span: Span) -> pa.Table:
+        return self.source.read(span, variables=self.variables)
 
-def _plant_csv(folder: Path) -> Declaration:
-    pa.csv.write_csv(_as_table(), folder / "rows.csv")
-    return {"kind": "files", "paths": ["{here}/rows.csv"], "time_column": "seen_at"}
+    def stamp(self, span: Span) -> str | None:
+        return self.source.stamp(span, variables=self.variables)
 
-
-def _plant_jsonl(folder: Path) -> Declaration:
-    lines = [json.dumps(dict(zip(ROWS, row, strict=True))) for row in zip(*ROWS.values(), strict=True)]
-    (folder / "rows.jsonl").write_text("\n".join(lines))
-    return {"kind": "files", "paths": ["{here}/rows.jsonl"], "time_column": "seen_at"}
-
-
-def _plant_sqlite(folder: Path) -> Declaration:
-    connection = sqlite3.connect(folder / "rows.sqlite")
-    with connection:
-        connection.execute("CREATE TABLE seen (seen_at TEXT, name TEXT, count INTEGER)")
-        connection.executemany("INSERT INTO seen VALUES (?, ?, ?)", zip(*ROWS.values(), strict=True))
-    connection.close()
-    return {
-        "kind": "sql",
-        "url": "sqlite:///{here}/rows.sqlite",
-        "query": "SELECT * FROM seen WHERE seen_at >= :partition_start AND seen_at < :partition_end ORDER BY seen_at",
-    }
-
-
-PLANTED: dict[str, tuple[str, Callable[[Path], Declaration]]] = {
-    "parquet": ("files", _plant_parquet),
-    "csv": ("files", _plant_csv),
-    "jsonl": ("files", _plant_jsonl),
-    "sqlite": ("sql", _plant_sqlite),
-}
-every_source = pytest.mark.parametrize("plant", [plant for _, plant in PLANTED.values()], ids=list(PLANTED))
+    def names(self, span: Span) -> list[str]:
+        return sorted(self.read(span)["name"].to_pylist())
 
 
 def declared(declaration: Declaration) -> Source:
     return TypeAdapter(AnySource).validate_python(declaration)
+
+
+# --- where rows are planted -----------------------------------------------------------------------
+
+
+def _as_table(rows: list[Row]) -> pa.Table:
+    times, names, counts = zip(*rows, strict=True)
+    moments = pa.array(times).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    return pa.table({"seen_at": moments, "name": names, "count": pa.array(counts, pa.int64())})
+
+
+def _as_parquet(rows: list[Row]) -> bytes:
+    data = io.BytesIO()
+    pq.write_table(_as_table(rows), data)
+    return data.getvalue()
+
+
+def _as_csv(rows: list[Row]) -> bytes:
+    data = io.BytesIO()
+    pa.csv.write_csv(_as_table(rows), data)
+    return data.getvalue()
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    return dict(zip(COLUMNS, row, strict=True))
+
+
+def _as_jsonl(rows: list[Row]) -> bytes:
+    return "\n".join(json.dumps(_as_json(row)) for row in rows).encode()
+
+
+def _plant_file(suffix: str, write: Callable[[list[Row]], bytes]) -> Callable[..., Planted]:
+    def plant(folder: Path, request: pytest.FixtureRequest) -> Planted:
+        path, rows = folder / f"rows.{suffix}", list(ROWS)
+        path.write_bytes(write(rows))
+
+        def add(row: Row) -> None:
+            rows.append(row)
+            path.write_bytes(write(rows))
+
+        return Planted(
+            {"kind": "files", "paths": [f"{{here}}/rows.{suffix}"], "time_column": "seen_at"},
+            {"here": str(folder)},
+            add,
+            nowhere={"paths": [f"{{here}}/elsewhere/rows.{suffix}"]},
+            shares_stamps=True,
+        )
+
+    return plant
+
+
+def _plant_pattern(folder: Path, request: pytest.FixtureRequest) -> Planted:
+    """A folder per day, and several files in it."""
+
+    def add(row: Row) -> None:
+        day = folder / row[0][:10]
+        day.mkdir(exist_ok=True)
+        (day / f"{len(list(day.iterdir()))}.csv").write_bytes(_as_csv([row]))
+
+    for row in ROWS:
+        add(row)
+    (folder / "2013-12-24").mkdir()
+    (folder / "2013-12-24/0.csv").write_bytes(_as_csv(ROWS[:1]).splitlines(keepends=True)[0])
+    declaration: Declaration = {"kind": "files", "paths": ["{here}/{partition}/*.csv"], "types": {"count": "int64"}}
+    return Planted(declaration, {"here": str(folder)}, add, nowhere={"paths": ["{here}/elsewhere/rows.*.csv"]})
+
+
+def _plant_s3(folder: Path, request: pytest.FixtureRequest) -> Planted:
+    """An object per day."""
+    bucket = request.getfixturevalue("s3")
+    days: dict[str, list[Row]] = {"2013-12-24": []}
+
+    def add(row: Row) -> None:
+        day = days.setdefault(row[0][:10], [])
+        day.append(row)
+        bucket.put(f"seen/{row[0][:10]}.parquet", _as_parquet(day))
+
+    for row in ROWS:
+        add(row)
+    empty = io.BytesIO()
+    pq.write_table(_as_table(ROWS).slice(0, 0), empty)
+    bucket.put("seen/2013-12-24.parquet", empty.getvalue())
+    declaration: Declaration = {"kind": "files", "paths": ["{bucket}/seen/{partition}.parquet"]}
+    nowhere = {"paths": ["{bucket}/elsewhere/rows.parquet"], "time_column": "seen_at"}
+    return Planted(declaration, {"bucket": bucket.address}, add, nowhere=nowhere)
+
+
+QUERY = "SELECT * FROM seen WHERE seen_at >= :partition_start AND seen_at < :partition_end ORDER BY seen_at"
+
+
+def _plant_sqlite(folder: Path, request: pytest.FixtureRequest) -> Planted:
+    connection = sqlite3.connect(folder / "rows.sqlite", isolation_level=None)
+    request.addfinalizer(connection.close)
+    connection.execute("CREATE TABLE seen (seen_at TEXT, name TEXT, count INTEGER)")
+
+    def add(row: Row) -> None:
+        connection.execute("INSERT INTO seen VALUES (?, ?, ?)", row)
+
+    for row in ROWS:
+        add(row)
+    return Planted(
+        {"kind": "sql", "url": "sqlite:///{here}/rows.sqlite", "query": QUERY, "watermark": "seen_at"},
+        {"here": str(folder)},
+        add,
+        nowhere={"url": "sqlite:///{here}/elsewhere/rows.sqlite"},
+    )
+
+
+def _plant_postgres(folder: Path, request: pytest.FixtureRequest) -> Planted:
+    """A database whose own time zone is far from UTC."""
+    url = request.getfixturevalue("postgres").new_database()
+    engine = create_engine(url)
+    request.addfinalizer(engine.dispose)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE seen (seen_at timestamp, name text, count bigint)"))
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'"))
+
+    def add(row: Row) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO seen VALUES (:seen_at, :name, :count)"), _as_json(row))
+
+    for row in ROWS:
+        add(row)
+    nowhere = url.replace(str(engine.url.database), "elsewhere_rows")
+    return Planted(
+        {"kind": "sql", "url": url, "query": QUERY, "watermark": "seen_at"},
+        {},
+        add,
+        nowhere={"url": nowhere},
+        absent_says='"elsewhere_rows" does not exist',
+    )
+
+
+def _plant_events(folder: Path, request: pytest.FixtureRequest) -> Planted:
+    log = EventLog(folder, "seen", id_field="name")
+
+    def add(row: Row) -> None:
+        log.record([Event(id=row[1], day=row[0][:10], fields=_as_json(row))], at=datetime(2024, 1, 1, tzinfo=UTC))
+
+    for row in ROWS:
+        add(row)
+    types = {"seen_at": "timestamp", "name": "string", "count": "int64"}
+    return Planted(
+        {"kind": "events", "id": "name", "types": types, "time_column": "seen_at"},
+        {"events": str(folder), "table": "seen"},
+        add,
+        nowhere={"variables": {"events": str(folder / "elsewhere"), "table": "rows"}},
+        absent_says="was ever recorded",
+    )
+
+
+PLANTED: dict[str, tuple[str, Callable[[Path, pytest.FixtureRequest], Planted]]] = {
+    "parquet": ("files", _plant_file("parquet", _as_parquet)),
+    "csv": ("files", _plant_file("csv", _as_csv)),
+    "jsonl": ("files", _plant_file("jsonl", _as_jsonl)),
+    "pattern": ("files", _plant_pattern),
+    "s3": ("files", _plant_s3),
+    "sqlite": ("sql", _plant_sqlite),
+    "postgres": ("sql", _plant_postgres),
+    "events": ("events", _plant_events),
+}
+
+
+@pytest.fixture(params=[plant for _, plant in PLANTED.values()], ids=list(PLANTED))
+def planted(request, tmp_path) -> Planted:
+    """Every kind of source, with the same four rows around the same day."""
+    return request.param(tmp_path, request)
+
+
+# --- what they owe --------------------------------------------------------------------------------
 
 
 def test_every_kind_that_yaml_may_name_is_put_to_this_test():
@@ -80,74 +242,110 @@ def test_every_kind_that_yaml_may_name_is_put_to_this_test():
     assert set(union) == set(SOURCES.values())
 
 
-@every_source
-def test_a_source_gives_exactly_the_rows_of_its_span(plant, tmp_path):
+def test_a_source_gives_exactly_the_rows_of_its_span(planted):
     """The start belongs to the span and the end does not."""
-    source = declared(plant(tmp_path))
-
-    rows = source.read(DAY, variables={"here": str(tmp_path)})
+    rows = planted.read(DAY)
 
     assert rows["name"].to_pylist() == ["first", "last"]
     assert rows["count"].to_pylist() == [2, None]
-    assert rows.column_names == list(ROWS)
+    assert rows.column_names[:3] == COLUMNS
 
 
-@every_source
-def test_a_source_gives_the_house_types(plant, tmp_path):
+def test_spans_that_meet_share_no_row_and_lose_none(planted):
+    """Each row belongs to one day."""
+    days = [planted.names(span) for span in (BEFORE, DAY, AFTER)]
+
+    assert days == [["before"], ["first", "last"], ["after"]]
+
+
+def test_many_spans_at_once_are_what_each_alone_is(planted):
+    """In the order asked for."""
+    spans = [AFTER, BEFORE, DAY]
+
+    together = list(planted.source.read_each(spans, variables=planted.variables))
+
+    assert together == [planted.read(span) for span in spans]
+
+
+def test_a_source_gives_the_house_types(planted):
     """Text is `string`, whatever the library underneath prefers."""
-    source = declared(plant(tmp_path))
-
-    rows = source.read(DAY, variables={"here": str(tmp_path)})
+    rows = planted.read(DAY)
 
     assert rows.schema.field("name").type == pa.string()
     assert rows.schema.field("count").type == pa.int64()
 
 
-@every_source
-def test_a_source_gives_the_same_rows_twice(plant, tmp_path):
+def test_a_source_gives_the_same_rows_twice(planted):
     """Reading changes nothing at the source."""
-    source = declared(plant(tmp_path))
-
-    first, second = (source.read(DAY, variables={"here": str(tmp_path)}) for _ in range(2))
+    first, second = planted.read(DAY), planted.read(DAY)
 
     assert first.equals(second)
 
 
-@every_source
-def test_a_span_without_rows_gives_an_empty_table_with_its_columns(plant, tmp_path):
+def test_a_span_without_rows_gives_an_empty_table_with_its_columns(planted):
     """Nothing happened on that day, which is not an error."""
-    source = declared(plant(tmp_path))
-
-    rows = source.read(Span.day("2013-12-24"), variables={"here": str(tmp_path)})
+    rows = planted.read(Span.day("2013-12-24"))
 
     assert rows.num_rows == 0
-    assert rows.column_names == list(ROWS)
+    assert rows.column_names[:3] == COLUMNS
 
 
-@every_source
-def test_an_absent_source_is_an_error_that_says_where_it_looked(plant, tmp_path):
-    """No file is never an empty table, and no empty database is made in its place."""
-    source = declared(plant(tmp_path))
-    elsewhere = tmp_path / "elsewhere"
+def test_an_absent_source_is_an_error_that_says_where_it_looked(planted, tmp_path):
+    """Nothing there is never an empty table, and nothing is made in its place; it has no stamp either."""
+    elsewhere = dict(planted.nowhere)
+    variables = elsewhere.pop("variables", planted.variables)
+    source = declared({**planted.declaration, **elsewhere})
 
-    with pytest.raises(SourceError, match="exist") as caught:
-        source.read(DAY, variables={"here": str(elsewhere)})
+    with pytest.raises(SourceError, match=planted.absent_says) as caught:
+        source.read(DAY, variables=variables)
+    try:
+        stamp = source.stamp(DAY, variables=variables)
+    except SourceError:
+        stamp = None
 
-    assert f"{elsewhere}/rows." in str(caught.value)
-    assert "Put the file there" in str(caught.value)
-    assert not elsewhere.exists()
+    assert "elsewhere" in str(caught.value)
+    assert "rows" in str(caught.value)
+    assert stamp is None
+    assert not (tmp_path / "elsewhere").exists()
 
 
-@every_source
-def test_a_misspelt_key_is_refused_at_load(plant, tmp_path):
+def test_a_misspelt_key_is_refused_at_load(planted):
     """A declaration means what it says or does not load."""
-    declaration = plant(tmp_path) | {"tiem_column": "seen_at"}
-
     with pytest.raises(ValidationError, match="tiem_column"):
-        declared(declaration)
+        declared(planted.declaration | {"tiem_column": "seen_at"})
+
+
+def test_a_source_says_where_its_rows_come_from(planted):
+    """For the pages of Dagster."""
+    assert planted.source.where
+
+
+def test_a_stamp_stays_while_nothing_changes(planted):
+    """Asked for again, and by another reader of the same declaration."""
+    stamps = {planted.stamp(DAY) for _ in range(3)}
+
+    assert len(stamps) == 1
+    assert (None in stamps) is not planted.stamps
+
+
+def test_a_late_row_changes_the_stamp_of_its_span_and_is_read(planted):
+    """Of other spans only where they share a file with it."""
+    if not planted.stamps:
+        pytest.skip("this source cannot say what has changed")
+    days = (BEFORE, DAY, AFTER)
+    before = [planted.stamp(span) for span in days]
+
+    planted.add(LATE)
+
+    changed = [was != planted.stamp(span) for was, span in zip(before, days, strict=True)]
+    assert changed == [planted.shares_stamps, True, planted.shares_stamps]
+    assert planted.names(DAY) == ["first", "last", "late"]
+    assert planted.names(BEFORE) == ["before"]
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():
     """Pydantic's discriminator names the kinds there are."""
-    with pytest.raises(ValidationError, match="'files', 'sql'"):
+    known = ", ".join(f"'{kind}'" for kind in SOURCES)
+
+    with pytest.raises(ValidationError, match=known):
         declared({"kind": "carrier_pigeon"})

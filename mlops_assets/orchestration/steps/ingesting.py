@@ -90,7 +90,7 @@ class Judged:
 def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, folder: Path, at: datetime) -> Ingested:
     """Read the batches `keys` from the source, or as people corrected them, and keep them in one commit."""
     said = standing(stores, declared.table, keys)
-    variables = variables_of(stores, folder)
+    variables = variables_of(declared, stores, folder)
     stamps = stamps_of(declared.source, keys, variables=variables)
     rows = {key: came(declared, stores, key, said[key], variables=variables) for key in keys}
     fitted = {key: conform(batch, declared.contract) for key, batch in rows.items()}
@@ -197,9 +197,14 @@ def _report(
         _record(stores, Event.DATA_BLOCKED, table, {"reasons": _reasons(blocked)}, at=at)
 
 
-def variables_of(stores: Home, folder: Path) -> dict[str, str]:
+def variables_of(declared: TableDeclaration, stores: Home, folder: Path) -> dict[str, str]:
     """Give what the places in a source's declaration stand for."""
-    return {"here": str(folder), "landing": str(stores.landing)}
+    return {
+        "here": str(folder),
+        "landing": str(stores.landing),
+        "events": str(stores.events),
+        "table": declared.table,
+    }
 
 
 def write(

@@ -81,7 +81,7 @@ def correct(
         )
     validate(rows, contract, table=declared.table).require_passed()
     fitted, _ = conform(rows, contract)
-    _, instead_of = from_source(declared, key, variables=variables_of(stores, folder))
+    _, instead_of = from_source(declared, key, variables=variables_of(declared, stores, folder))
     kept = write(stores, f"corrected/{declared.table}", {key: fitted})
     stores.state.audit_append(
         Event.DATA_CORRECTED,
