@@ -1,5 +1,6 @@
 """The commands by which teams share features: what is there, and a Feast repository of it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -37,4 +38,24 @@ def features(home: str | None, view: str | None, as_json: bool) -> None:
         show_view(found[0], now=time)
 
 
-SHARING = (features,)
+@click.command("feast-export")
+@HOME
+@click.argument("path", type=click.Path(path_type=Path))
+def feast_export(home: str | None, path: Path) -> None:
+    """Write the feature views as a Feast repository into the new folder PATH."""
+    from mlops_assets.orchestration.catalogue import catalogue
+    from mlops_assets.orchestration.feast_export import to_feast_repo
+    from mlops_assets.orchestration.resources import now
+
+    project = _project(home)
+    views = [view for _, view in project.views.values()]
+    services: dict[str, dict[str, list[str]]] = {}
+    for view in catalogue(views, project.models, project.home, now=now(project.home)):
+        for consumer in view.consumers:
+            services.setdefault(consumer.model, {})[view.name] = list(consumer.features)
+    written = to_feast_repo(path, views, services, project.home, project=project.module.partition(".")[0])
+    click.echo(f"{path}: {len(written)} feature views and {len(services)} feature services. Next:\n")
+    click.echo(f"  pip install 'feast[duckdb]'\n  cd {path}\n  feast apply")
+
+
+SHARING = (features, feast_export)

@@ -51,13 +51,13 @@ def listed(shop, *, now):
 
 @pytest.fixture
 def mlops(shop, monkeypatch, capsys):
-    """Type `mlops features` in the shop's folder; give what it said."""
+    """Type `mlops features`, or another command, in the shop's folder; give what it said."""
     monkeypatch.chdir(shop.project.root)
     monkeypatch.setenv("COLUMNS", "200")
     shop.at(LIVE)
 
-    def typed(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mlops", "features", "--home", str(shop.home.root), *arguments])
+    def typed(*arguments, command="features"):
+        monkeypatch.setattr(sys, "argv", ["mlops", command, "--home", str(shop.home.root), *arguments])
         capsys.readouterr()
         try:
             main()
@@ -122,3 +122,14 @@ def test_a_view_that_was_not_computed_for_long_is_stale(shop):
     (view,) = listed(shop, now=late)
 
     assert view.stale
+
+
+def test_the_catalogue_can_be_written_as_a_feast_repository(mlops, tmp_path):
+    """With a service for each model that uses a view; that Feast reads it is tested beside the export."""
+    said = mlops(str(tmp_path / "repo"), command="feast-export")
+
+    assert f"{tmp_path / 'repo'}: 1 feature views and 1 feature services." in said
+    written = (tmp_path / "repo" / "definitions.py").read_text()
+    compile(written, "definitions.py", "exec")
+    assert "comes_back_service = FeatureService(" in written
+    assert "branch_returns_view[['return_rate_7d']]" in written
