@@ -4,8 +4,8 @@ What becomes what: a key is an Entity (Feast has one key each), a view a Feature
 FeatureService. On-demand functions stay in `features.py`. Feast knows of one time per row where a view has two, and
 would by default let a decision see a row before it could be looked up; so its timestamp is `known_at`, rows that were
 already superseded when they became known are left out, and the ttl is shortened by the least time from `event_time` to
-`known_at`. Beyond a day it is then rounded up to whole days, for Feast's DuckDB store takes no others: so long, a row may
-answer there that is stale here.
+`known_at`. Beyond a day it is then rounded up to whole days, for Feast's DuckDB store takes no others: so long a row
+may answer there that is stale here.
 """
 
 import os
