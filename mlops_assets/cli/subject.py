@@ -8,7 +8,6 @@ from itertools import groupby
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import GovernanceError, UnknownNameError, examples
 from mlops_assets.lineage import Node
-from mlops_assets.orchestration.project import declared_views
 from mlops_assets.orchestration.steps.subjects import Subject, Touched, key_columns, touched_by
 
 HEADINGS = {
@@ -29,7 +28,7 @@ def show_subject(project: Project, key: str, *, column: str | None, as_json: boo
     """
     subject = Subject(key=key, column=_column(project, key, column), also={})
     subject = Subject(key=key, column=subject.column, also=_renamed(project, subject.column))
-    views = [view.record() for _, view in declared_views(project.definitions).values()]
+    views = [view.record() for _, view in project.views.values()]
     touched = list(touched_by(subject, project.home, views=views, models=project.models))
     touched += _computed_from(project, {each.name for each in touched})
     if as_json:
@@ -65,14 +64,14 @@ def _naming(project: Project) -> set[str]:
     """Give the columns that name what rows are about: unique ones, keys of decisions and keys of views."""
     unique = {name for _, t in project.tables.values() for name, rule in t.contract.columns.items() if rule.unique}
     decisions = {folder.declaration.decisions.key for folder in project.models.values()}
-    views = {name for _, view in declared_views(project.definitions).values() for name in view.keys}
+    views = {name for _, view in project.views.values() for name in view.keys}
     return unique | decisions | views
 
 
 def _renamed(project: Project, column: str) -> dict[str, str]:
     """Give the views that keep the column as a key under another name."""
     renamed = {}
-    for name, (_, view) in declared_views(project.definitions).items():
+    for name, (_, view) in project.views.items():
         for key in view.keys:
             origins = project.lineage.origins(Node("view", f"features/{name}", key))
             if key != column and [origin.column for origin in origins] == [column]:
@@ -84,7 +83,7 @@ def _computed_from(project: Project, holders: set[str]) -> list[Touched]:
     """Give the views that read a table which holds the key, and do not hold it themselves."""
     return [
         Touched(kind="computed", name=f"features/{name}", rows={})
-        for name, (_, view) in declared_views(project.definitions).items()
+        for name, (_, view) in project.views.items()
         if f"features/{name}" not in holders and holders & {f"validated/{table}" for table in view.tables.values()}
     ]
 

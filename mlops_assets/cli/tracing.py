@@ -1,5 +1,6 @@
 """The commands that trace: where a column comes from, what it reaches, and what holds a key."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -47,4 +48,36 @@ def lineage(
     click.echo(shown(_project(home).lineage, column, up=up or both, down=down or both))
 
 
-TRACING = (lineage,)
+@click.command()
+@HOME
+@click.argument("table")
+@click.argument("conditions", nargs=-1, metavar="COLUMN=VALUE...")
+@click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]), help="As a decision then finds it.")
+@click.option("--version", type=int, help="Of an older version of the table.")
+def rows(home: str | None, table: str, conditions: tuple[str, ...], at: datetime | None, version: int | None) -> None:
+    """Show rows of TABLE: raw/flights, features/weather, MODEL/training_set, or online/weather for what is served.
+
+    With --at, and the keys of a view given, the one row that a decision at that time (UTC) finds.
+    """
+    from mlops_assets.cli.rows import show_rows
+
+    parted = [condition.partition("=") for condition in conditions]
+    if wrong := [name for name, equals, _ in parted if not equals]:
+        raise click.UsageError(f"Write COLUMN=VALUE instead of {wrong[0]!r}.")
+    wanted = {name: value for name, _, value in parted}
+    click.echo(show_rows(_project(home), table, wanted, at=at and at.replace(tzinfo=UTC), version=version))
+
+
+@click.command()
+@HOME
+@click.argument("model")
+@click.argument("request_id")
+@click.option("--json", "as_json", is_flag=True, help="As data, whole.")
+def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
+    """Tell why MODEL answered a request as it did: what it saw, what it learnt from, who let it go live."""
+    from mlops_assets.cli.why import explain
+
+    click.echo(explain(_project(home), model, request_id, as_json=as_json))
+
+
+TRACING = (lineage, rows, why)

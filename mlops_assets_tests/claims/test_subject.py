@@ -95,7 +95,7 @@ def test_a_key_that_several_columns_hold_asks_which_is_meant(trained, monkeypatc
     """An airport from which flights leave and one at which they arrive are not the same matter."""
     monkeypatch.setattr("mlops_assets.cli.subject.key_columns", lambda *_: ["dest", "origin"])
 
-    with pytest.raises(GovernanceError, match="stands in several columns, dest, origin.*Say which one is meant"):
+    with pytest.raises(GovernanceError, match=r"stands in several columns, dest, origin.*Say which one is meant"):
         show_subject(trained, "JFK", column=None, as_json=False)
 
 

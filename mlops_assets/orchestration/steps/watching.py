@@ -171,10 +171,11 @@ def _unique(model: str, stores: Home, span: Span) -> Iterator[dict[str, object]]
             made = decode_prediction(frame)
             if made.request_id not in seen:
                 seen.add(made.request_id)
-                yield _row(made)
+                yield sealed_row(made)
 
 
-def _row(made: LoggedPrediction) -> dict[str, object]:
+def sealed_row(made: LoggedPrediction) -> dict[str, object]:
+    """Give a logged prediction as a row of the sealed table."""
     row: dict[str, object] = {name: getattr(made, name) for name in SEALED.names if name not in {"request", "stored"}}
     return row | {
         "request": msgspec.json.encode(made.request, order="sorted").decode(),
