@@ -56,6 +56,7 @@ attributes:
       branch: {type: string, isin: [east, north, south]}
       amount: {type: float64, min: 0, max: 100}
       returned: {type: bool}
+  stale_after: P60D
 ---
 type: mlops_assets.orchestration.RawTable
 attributes:

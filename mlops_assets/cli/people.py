@@ -6,6 +6,7 @@ from mlops_assets.cli.project import Project
 from mlops_assets.errors import GovernanceError, UnknownNameError
 from mlops_assets.governance import Event, take_decision
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.model_pipeline import BY_PEOPLE
 from mlops_assets.orchestration.resources import now
 from mlops_assets.orchestration.steps import roll_back
 from mlops_assets.records import ApprovalDecision, Dossier, Endpoint, RetrainingDecision
@@ -18,7 +19,7 @@ def ask_for_training(project: Project, model: str, *, reason: str, who: str | No
     decision = RetrainingDecision(
         model=model,
         retrain=True,
-        trigger="request",
+        trigger=BY_PEOPLE,
         reason=f"{by} asks for it: {reason}",
         answers=f"request:{model}:{by}:{at.isoformat()}",
         decided_at=at,

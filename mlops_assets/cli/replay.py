@@ -23,7 +23,9 @@ from mlops_assets.cli.project import PARTITION, Project
 from mlops_assets.errors import DeclarationError, StackError
 from mlops_assets.features import FeatureModule
 from mlops_assets.features.columns import as_declared
+from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.model_pipeline import BY_PEOPLE
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
 from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
@@ -173,6 +175,7 @@ class Replay:
         self._check, self._day_done, self._say = check, day_done, say
         self._models = {n: folder for n, folder in project.models.items() if models is None or n in models}
         self._world = World(project)
+        self._inputs = Inputs.declared(project.definitions.resolve_all_asset_specs())
         self._clients = [Client(folder, self._world, url=url, traffic=self.traffic) for folder in self._models.values()]
         self._recent: list[tuple[Client, bytes]] = []
 
@@ -244,10 +247,13 @@ class Replay:
         Live, its sensors look thousands of times a day; here a day may be over before they have looked once.
         """
         return any(
-            unmeasured_windows(name, folder.declaration, self.home, now)
-            or weigh(name, folder.declaration, self.home, now, in_flight=False).retrain
+            unmeasured_windows(name, folder.declaration, self.home, now) or self._calls_for_retraining(folder, now)
             for name, folder in self._models.items()
         )
+
+    def _calls_for_retraining(self, folder: ModelFolder, now: datetime) -> bool:
+        held_by = stale(self._inputs.of(folder.declaration), self.home, now)
+        return weigh(folder.name, folder.declaration, self.home, now, in_flight=False, stale=held_by).retrain
 
     def _late(self, today: str) -> list[str]:
         """Name the days whose batch was refused, so that a corrected one lands."""
@@ -345,7 +351,7 @@ class Replay:
             RetrainingDecision(
                 model=name,
                 retrain=True,
-                trigger="request",
+                trigger=BY_PEOPLE,
                 reason="First model: nothing is live yet.",
                 answers=f"first:{name}:{earlier}",  # one that came to nothing is asked for again
                 decided_at=self._now(),

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mlops_assets.cli.project import Project
 from mlops_assets.governance import Event, gaps
+from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.resources import now, replay_time
 from mlops_assets.records import PerformanceReport
 
@@ -34,6 +35,10 @@ def show_status(project: Project) -> None:
     console = Console()
     console.print(f"Time is {now(home):%Y-%m-%d %H:%M} UTC{clock}.")
     console.print(table)
+    inputs = Inputs.declared(project.definitions.resolve_all_asset_specs())
+    for name, folder in project.models.items():
+        for words in stale(inputs.of(folder.declaration), home, now(home)).values():
+            console.print(f"{name} is not retrained by itself for now: {words}.")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
+from mlops_assets.orchestration.steps.arriving import note_read_whole
 from mlops_assets.orchestration.steps.ingesting import write
 from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.orchestration.steps.releasing import in_use_since
@@ -127,7 +128,10 @@ def refresh_view(
     rows, view = compute_partitions(declared, stores, keys, at=at), declared.record()
     stores.records.put(VIEWS, view.name, view)
     online = stores.online.write(view, pa.concat_tables(rows.values()))
-    return write(stores, f"features/{declared.name}", rows, notes=notes), online
+    version = write(stores, f"features/{declared.name}", rows, notes=notes)
+    if declared.partitions is None:
+        note_read_whole(stores, version.table, at)
+    return version, online
 
 
 def compute_partitions(

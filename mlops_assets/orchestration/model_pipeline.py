@@ -16,6 +16,7 @@ from mlops_assets.deployment import EndpointGoneError
 from mlops_assets.digests import sha256_bytes, sha256_json
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
+from mlops_assets.orchestration.freshness import stale
 from mlops_assets.orchestration.metadata import (
     bullet_list,
     clean,
@@ -45,9 +46,12 @@ from mlops_assets.records import (
     TrainingSet,
 )
 
+TRIGGER_TAG = "mlops/trigger"  # what called for this release; absent where a person started the run
+BY_PEOPLE = "request"  # the trigger of what people ask for
 REQUESTER_TAG = "mlops/requested_by"  # who asked for this release: a person, or the sensor
 ENDPOINT_WAIT_S = 5.0  # three times, longer than it takes a supervisor to end all processes once one has died
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")
+_WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 PARITY_SAMPLE = 2_000  # predictions of a window that are computed again
 WATCH_CHAIN = ("predictions", "parity", "drift", "performance")
 
@@ -102,12 +106,14 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         check_specs=[
             check("training_set", "leakage", "No feature knows the future, the label or its copies."),
             check("training_set", "enough_rows", "Enough labelled rows to learn from and to judge on."),
+            check("training_set", "fresh_data", "What is learnt from is no older than declared, unless a person asks."),
         ],
         pool="training",
     )
     def training_set(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        stores = home.open()
-        made, findings = steps.build_training_set(folder, stores, cut_off=as_of(context, stores))
+        stores, cut_off = home.open(), as_of(context, home.open())
+        old = stale(home.promised(name), stores, cut_off)
+        made, findings = steps.build_training_set(folder, stores, cut_off=cut_off)
         columns = stores.tables.version(made.table, made.version).columns
         least = declared.training.window.minimum_rows
         short = (
@@ -140,6 +146,13 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
                     description="; ".join(findings) or "nothing in the training set knows more than the decision did",
                 ),
                 dg.AssetCheckResult(check_name="enough_rows", passed=not short, description=short or "enough rows"),
+                dg.AssetCheckResult(
+                    check_name="fresh_data",
+                    passed=not old,
+                    # Whoever asks for a training knows why; only what nobody asked for has to wait.
+                    severity=_WARN if context.run.tags.get(TRIGGER_TAG, BY_PEOPLE) == BY_PEOPLE else _ERROR,
+                    description="; ".join(old.values()) or "no older than declared",
+                ),
             ],
         )
 
@@ -461,7 +474,7 @@ def _warning(name: str, findings: list[str]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
         passed=not findings,
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=_WARN,
         description="; ".join(findings)[:2000] or "nothing to report",
         metadata={"findings": bullet_list(findings)} if findings else {},
     )

@@ -80,3 +80,13 @@ def due(keys: Sequence[str], *, length: timedelta, wait: timedelta, now: datetim
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def freshness_policy(stale_after: timedelta | None, partitions: DailyPartitions | None) -> dg.FreshnessPolicy | None:
+    """Give Dagster's form of a promised freshness; none where nothing is promised, or where the data end one day.
+
+    Dagster counts by the wall clock from the last materialization, so data that are over would fail for ever.
+    """
+    if stale_after is None or (partitions and partitions.end):
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=stale_after)

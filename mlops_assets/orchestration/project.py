@@ -1,14 +1,16 @@
 """A project's folder of declarations, as one Dagster code location."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 
 from mlops_assets.features.tracing import require_traced_inputs
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
+from mlops_assets.orchestration.freshness import Inputs, freshness_checks, freshness_sensor
 from mlops_assets.orchestration.kept_from_models import require_kept_from_models
 from mlops_assets.orchestration.known_names import require_known_names
 from mlops_assets.orchestration.lineage_export import lineage_sensors
@@ -19,9 +21,10 @@ from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.retention import declared_retention, retention_schedule
 from mlops_assets.orchestration.schedules import refresh_schedule, whole_tables_schedule
-from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, watch_sensor
+from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, tick_interval_s, watch_sensor
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import DEFAULT_HOME
+from mlops_assets.validation import Promise
 
 REFRESH_JOB, REFRESH_WHOLE_JOB, RELEASE_JOB = "refresh", "refresh_whole", "release"
 DATA_STAGES = ("raw", "validated", "quarantine", "features")
@@ -32,22 +35,15 @@ def project_definitions(path: str | Path) -> dg.Definitions:
 
     `path` is any file or folder inside the project, usually `__file__` of its `definitions.py`.
     """
-    home = HomeResource(path=os.environ.get("MLOPS_HOME") or DEFAULT_HOME)
-    declared = dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=Path(path)),
-        dg.Definitions(
-            resources={"home": home, "io_manager": RecordIO(home=home)},
-            # Light steps: a spawned process per step costs seconds, a function call a tenth of one.
-            executor=dg.in_process_executor,
-        ),
-    )
+    loaded = dg.load_from_defs_folder(path_within_project=Path(path))
+    declared = dg.Definitions.merge(loaded, _resources(promises={}))
     models = declared_models(declared)
     tables, views = declared_tables(declared), declared_views(declared)
     require_known_names(declared, tables=tables, views=views, models=models)
     for folder in models.values():
         require_traced_inputs(plan_of(folder, {name: view.record() for name, (_, view) in views.items()}))
     require_kept_from_models(tables=tables, views=views, models=models)
-    daily = daily_tables(declared)
+    daily, inputs = daily_tables(declared), Inputs.declared(declared.resolve_all_asset_specs())
     jobs, sensors, schedules = [], lineage_sensors(), []
     if models:
         release = dg.define_asset_job(RELEASE_JOB, selection=_chain(models, RELEASE_CHAIN))
@@ -57,7 +53,7 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         names = {w: f"watch_{w.every}s" + (f"_{n}" if n else "") for n, w in enumerate(windows)}
         watch = {w: dg.define_asset_job(names[w], selection=_chain(watched[w], WATCH_CHAIN)) for w in windows}
         jobs += [release, *watch.values()]
-        sensors += [retrain_sensor(models, job_name=RELEASE_JOB), watch_sensor(models, jobs=watch)]
+        sensors += [retrain_sensor(models, job_name=RELEASE_JOB, inputs=inputs), watch_sensor(models, jobs=watch)]
     if daily:
         jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: REFRESH_JOB})]
         schedules += [refresh_schedule(daily, sources=tables, job_name=REFRESH_JOB)]
@@ -65,9 +61,29 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         selected = dg.AssetSelection.assets(*[table.split("/") for table in whole])
         jobs += [dg.define_asset_job(REFRESH_WHOLE_JOB, selection=selected, tags={PURPOSE_TAG: REFRESH_WHOLE_JOB})]
         schedules += [whole_tables_schedule(whole, sources=tables, job_name=REFRESH_WHOLE_JOB)]
+    promises = list(inputs.promises.values())
+    if promises:
+        sensors += [freshness_sensor(promises, interval_s=tick_interval_s())]
     if kept := declared_retention(tables, views, models):
         schedules += [retention_schedule(kept)]
-    return dg.Definitions.merge(declared, dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules))
+    return dg.Definitions.merge(
+        loaded,
+        _resources(promises={name: inputs.of(folder.declaration) for name, folder in models.items()}),
+        dg.Definitions(asset_checks=freshness_checks(promises), jobs=jobs, sensors=sensors, schedules=schedules),
+    )
+
+
+def _resources(*, promises: Mapping[str, Sequence[Promise]]) -> dg.Definitions:
+    """Give what runs need; `promises` say how fresh what each model learns from has to be."""
+    home = HomeResource(
+        path=os.environ.get("MLOPS_HOME") or DEFAULT_HOME,
+        promises={name: msgspec.json.encode(promised).decode() for name, promised in promises.items()},
+    )
+    return dg.Definitions(
+        resources={"home": home, "io_manager": RecordIO(home=home)},
+        # Light steps: a spawned process per step costs seconds, a function call a tenth of one.
+        executor=dg.in_process_executor,
+    )
 
 
 def _chain(models: Iterable[str], stages: Iterable[str]) -> dg.AssetSelection:

@@ -16,9 +16,11 @@ from mlops_assets.errors import examples
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
 from mlops_assets.orchestration.metadata import clean, column_lineage, expectations_table, table_metadata
 from mlops_assets.orchestration.origins import of_copy
+from mlops_assets.orchestration.partitions import freshness_policy
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import RawTableScaffolder
+from mlops_assets.orchestration.steps.arriving import note_read_whole, odd_volumes
 from mlops_assets.orchestration.steps.contracts import refusal_of
 from mlops_assets.orchestration.steps.ingesting import Judged, ingest, judge
 from mlops_assets.orchestration.steps.redriving import waive
@@ -78,6 +80,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         "code_version": sha256_json(declared.model_dump(mode="json"))[:12],
         "partitions_def": partitions,
     }
+    fresh = freshness_policy(declared.stale, declared.partitions)
 
     def keys(context: dg.AssetExecutionContext) -> Sequence[Key]:
         return context.partition_keys if partitions else [None]
@@ -89,11 +92,13 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         description=f"{declared.description}\n\nFrom {declared.places}".strip(),
         kinds={declared.source.kind, "delta"},
         backfill_policy=backfill,
+        freshness_policy=fresh,
         check_specs=[
             dg.AssetCheckSpec(
                 "contract_version", asset=raw_key, blocking=True, description="Who relied on the contract still may."
             ),
             dg.AssetCheckSpec("arrived", asset=raw_key, blocking=True, description="Rows came, and not too old."),
+            dg.AssetCheckSpec("volume", asset=raw_key, blocking=True, description="About as many rows as usual."),
             dg.AssetCheckSpec("structure", asset=raw_key, blocking=True, description="Columns as the contract says."),
         ],
         pool="tables",
@@ -108,11 +113,14 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         checks = [
             _check(raw_key, "contract_version", {}),
             _check(raw_key, "arrived", came.late),
+            _volume(raw_key, declared, odd_volumes(declared, stores, keys(context))),
             _check(raw_key, "structure", came.misfits),
         ]
         if came.version is None:
             yield from checks
             raise refusal(declared, came.misfits)
+        if not partitions:
+            note_read_whole(stores, came.version.table, as_of(context, stores))
         yield dg.MaterializeResult(
             value=came.version,
             data_version=dg.DataVersion(came.version.sha256),
@@ -128,7 +136,9 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     @dg.multi_asset(
         name=f"validate_{declared.table}",
         specs=[
-            spec(good_key, f"Rows of raw/{declared.table} that keep the contract.", "pandera", "delta"),
+            spec(
+                good_key, f"Rows of raw/{declared.table} that keep the contract.", "pandera", "delta"
+            ).replace_attributes(freshness_policy=fresh),
             spec(bad_key, f"Rows of raw/{declared.table} that break it, each with its reasons.", "delta"),
         ],
         partitions_def=partitions,
@@ -164,6 +174,8 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 },
             )
         checks = _verdicts(good_key, judged, suite)
+        if judged.version and not partitions:
+            note_read_whole(stores, judged.version.table, as_of(context, stores))
         if judged.version:
             yield dg.MaterializeResult(
                 asset_key=good_key,
@@ -198,6 +210,12 @@ def _check(key: dg.AssetKey, name: str, faults: Mapping[Key, str]) -> dg.AssetCh
     return dg.AssetCheckResult(
         asset_key=key, check_name=name, passed=not faults, description=said[:2000] or "as it should be"
     )
+
+
+def _volume(key: dg.AssetKey, declared: TableDeclaration, faults: Mapping[Key, str]) -> dg.AssetCheckResult:
+    blocks = declared.volume.on_fault == "block"
+    severity = dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN
+    return _check(key, "volume", faults)._replace(severity=severity)
 
 
 def _verdicts(key: dg.AssetKey, judged: Judged, suite: QualitySuite | None) -> list[dg.AssetCheckResult]:

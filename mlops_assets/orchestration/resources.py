@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-from pydantic import PrivateAttr
+import msgspec
+from pydantic import Field, PrivateAttr
 
 from mlops_assets.stores._atomic import write_file
 from mlops_assets.stores.home import DEFAULT_HOME, Home
+from mlops_assets.validation import Promise
 
 AS_OF_TAG = "mlops/as_of"
 
@@ -17,6 +19,9 @@ class HomeResource(dg.ConfigurableResource[Home]):
     """The stores of this installation, below `path`; other places come from `MLOPS_*` in the environment."""
 
     path: str = DEFAULT_HOME
+    promises: dict[str, str] = Field(
+        default_factory=dict, description="For each model, as JSON, how fresh what it learns from is promised to be."
+    )
 
     _home: Home | None = PrivateAttr(default=None)
 
@@ -25,6 +30,10 @@ class HomeResource(dg.ConfigurableResource[Home]):
         if self._home is None:
             self._home = Home(self.path, settings=os.environ)
         return self._home
+
+    def promised(self, model: str) -> tuple[Promise, ...]:
+        """Give how fresh what `model` learns from is promised to be; its own folder does not say that."""
+        return msgspec.json.decode(self.promises.get(model, "[]"), type=tuple[Promise, ...])
 
 
 def now(home: Home) -> datetime:

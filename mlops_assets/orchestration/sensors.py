@@ -14,18 +14,18 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from mlops_assets.governance import Event
+from mlops_assets.orchestration.freshness import NO_INPUTS, Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, REQUESTER_TAG, WATCH_CHAIN
+from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, REQUESTER_TAG, TRIGGER_TAG, WATCH_CHAIN
 from mlops_assets.orchestration.partitions import Windows, due, span_of
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
 from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, RetrainingDecision
-from mlops_assets.retraining import BusinessEvent, decide
+from mlops_assets.retraining import NO_TRIGGER, BusinessEvent, decide
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import days
 
 MODEL_TAG = "mlops/model"
 PURPOSE_TAG = "mlops/purpose"
-TRIGGER_TAG = "mlops/trigger"
 REASON_TAG = "mlops/reason"
 ANSWERS_TAG = "mlops/answers"
 WEIGHED = ("weighed",)
@@ -55,7 +55,9 @@ def tick_interval_s() -> int:
     return int(os.environ.get("MLOPS_SENSOR_INTERVAL_S", "30"))
 
 
-def retrain_sensor(models: Mapping[str, ModelFolder], *, job_name: str) -> dg.SensorDefinition:
+def retrain_sensor(
+    models: Mapping[str, ModelFolder], *, job_name: str, inputs: Inputs = NO_INPUTS
+) -> dg.SensorDefinition:
     """Build the sensor that decides for every model whether to retrain, and records why or why not."""
 
     @dg.sensor(
@@ -71,11 +73,13 @@ def retrain_sensor(models: Mapping[str, ModelFolder], *, job_name: str) -> dg.Se
         answers: list[RetrainingDecision] = []
         for name, folder in models.items():
             window = newest_window(stores, name)
-            decision = weigh(name, folder.declaration, stores, time, in_flight=_in_flight(context.instance, name))
+            held_by = stale(inputs.of(folder.declaration), stores, time)
+            in_flight = _in_flight(context.instance, name)
+            decision = weigh(name, folder.declaration, stores, time, in_flight=in_flight, stale=held_by)
             with stores.state.together():
-                if stores.state.decide_once(decision) and decision.retrain:
+                if stores.state.decide_once(decision) and decision.trigger != NO_TRIGGER:
                     stores.state.audit_append(
-                        Event.RETRAIN_TRIGGERED,
+                        Event.RETRAIN_TRIGGERED if decision.retrain else Event.RETRAIN_DECLINED,
                         actor=SENSOR,
                         subject={"model": name},
                         data={"trigger": decision.trigger, "reason": decision.reason, "answers": decision.answers},
@@ -99,9 +103,15 @@ def retrain_sensor(models: Mapping[str, ModelFolder], *, job_name: str) -> dg.Se
 
 
 def weigh(
-    name: str, declared: ModelDeclaration, stores: Home, time: datetime, *, in_flight: bool
+    name: str,
+    declared: ModelDeclaration,
+    stores: Home,
+    time: datetime,
+    *,
+    in_flight: bool,
+    stale: Mapping[str, str],
 ) -> RetrainingDecision:
-    """Decide about one model from the records of its newest windows."""
+    """Decide about one model from the records of its newest windows and the age of its data (`freshness.stale`)."""
     release = stores.releases.current(name)
     champion = _champion(name, stores) if release else None
     history = stores.state.decisions(name)
@@ -116,6 +126,7 @@ def weigh(
         refusals=refusals(stores, name),
         events=events(stores, name),
         in_flight=in_flight,
+        stale=stale,
         now=time,
     )
 

@@ -49,11 +49,19 @@ def too_few_rows(policy: RetrainingPolicy, situation: Situation) -> str | None:
     return f"{situation.new_rows} new labelled rows of the {policy.minimum_new_rows} asked for"
 
 
+def stale_data(policy: RetrainingPolicy, situation: Situation) -> str | None:
+    """Hold while what would be learnt from is older than declared."""
+    if not situation.stale:
+        return None
+    return f"it would learn from data that are stale ({'; '.join(situation.stale.values())})"
+
+
 BRAKES: Mapping[str, Callable[[RetrainingPolicy, Situation], str | None]] = {
     "in flight": in_flight,
     "cooldown": cooldown,
     "budget": budget,
     "too few rows": too_few_rows,
+    "stale data": stale_data,
 }
 
 

@@ -10,7 +10,7 @@ Every outcome carries its reason in plain words. Drift of features alone never r
 goes to people; a model can be right about a world that has moved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mlops_assets.digests import sha256_json
@@ -39,6 +39,7 @@ def decide(
     refusals: Sequence[datetime] = (),
     in_flight: bool = False,
     new_rows: int | None = None,
+    stale: Mapping[str, str] | None = None,
 ) -> RetrainingDecision:
     """Decide whether to ask for retraining now.
 
@@ -58,6 +59,7 @@ def decide(
         refusals: When challengers to this champion were refused.
         in_flight: Whether a retraining is queued or running.
         new_rows: Labelled rows since the champion's cut-off; if None, counted from `performance`.
+        stale: The tables the model learns from that are older than declared, each with its age in words.
     """
     if champion is None or live_since is None:
         reason = "No retraining: nothing is live yet, so there is nothing to replace."
@@ -74,6 +76,7 @@ def decide(
         refusals=sum(refused > live_since for refused in refusals),
         new_rows=new_rows,
         in_flight=in_flight,
+        stale=stale or {},
         now=now,
     )
     findings = [finding for trigger in TRIGGERS if (finding := trigger(policy, situation))]
@@ -93,7 +96,7 @@ def decide(
     held = {name: hold for name, brake in BRAKES.items() if (hold := brake(policy, situation))}
     if held:
         reason = f"No retraining yet, although {says}. It waits: {'; '.join(held.values())}.{alert}"
-        key = sha256_json([_key(model, new[0]), "held", sorted(held)])
+        key = sha256_json([_key(model, new[0]), "held", [*sorted(held), *sorted(situation.stale)]])
         return _decision(model, False, new[0].trigger, reason, key, now)
     return _decision(model, True, new[0].trigger, f"Retrain: {says}.{alert}", _key(model, new[0]), now)
 

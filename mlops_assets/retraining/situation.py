@@ -1,6 +1,6 @@
 """What a decision about retraining looks at: the live champion, what was seen of it, and what was decided before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -23,6 +23,7 @@ class BusinessEvent:
 class Situation:
     """Everything known at `now` about a model that is live.
 
+    `stale` says of each table it would learn from, and that is older than declared, how old it is.
     `performance` and `drift` hold sufficient windows of this champion only, oldest first, none overlapping another.
     """
 
@@ -35,6 +36,7 @@ class Situation:
     refusals: int
     new_rows: int
     in_flight: bool
+    stale: Mapping[str, str]
     now: datetime
 
 

@@ -88,3 +88,16 @@ def test_a_hold_and_its_release_are_on_record(shop, mlops):
     ]
     assert "is held already" in again.err
     assert "Write MODEL@NUMBER" in wrong.err
+
+
+def test_the_status_names_what_is_stale(shop, mlops):
+    """With its age, and what follows from it."""
+    fresh = mlops("status")
+    shop.at(datetime(2024, 4, 5, tzinfo=UTC))
+
+    said = mlops("status")
+
+    assert "not retrained" not in fresh.out
+    assert (
+        f"{MODEL} is not retrained by itself for now: validated/orders ends with 2024-01-28, 67.0 days ago" in said.out
+    )

@@ -233,8 +233,16 @@ def test_a_finding_that_was_held_back_is_asked_once_the_brake_lets_go():
 def test_another_brake_is_another_reason():
     """The ledger tells of each thing that held a finding back."""
     running, too_few = ask(performance=BAD, in_flight=True), ask(performance=BAD, new_rows=0)
+    one, other = (ask(performance=BAD, stale={table: f"{table} is old"}) for table in ("raw/x", "raw/y"))
 
-    assert running.answers != too_few.answers
+    assert len({held.answers for held in (running, too_few, one, other)}) == 4
+
+
+def test_data_that_become_staler_are_no_new_reason():
+    """The age is told once, or every tick would add a line to the ledger."""
+    young, old = (ask(performance=BAD, stale={"raw/x": f"{age} days ago"}) for age in (3, 4))
+
+    assert young.answers == old.answers
 
 
 def test_an_event_is_not_answered_again_for_the_next_champion():
@@ -283,8 +291,12 @@ def _request(*, weeks, answers="another finding"):
             "the budget of 2 requests is used up (2 in 31 days) until 2013-05-05",
         ),
         ({"new_rows": 999}, "999 new labelled rows of the 1000 asked for"),
+        (
+            {"stale": {"raw/x": "raw/x ends with 2013-04-20", "raw/y": "raw/y was last read 2013-04-02"}},
+            "it would learn from data that are stale (raw/x ends with 2013-04-20; raw/y was last read 2013-04-02)",
+        ),
     ],
-    ids=["in flight", "cooldown", "back-off", "budget", "too few rows"],
+    ids=["in flight", "cooldown", "back-off", "budget", "too few rows", "stale data"],
 )
 def test_each_brake_holds_a_finding_back_and_says_until_when(known, says):
     """The trigger is named all the same, so nobody wonders whether it was seen."""
