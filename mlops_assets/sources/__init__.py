@@ -10,15 +10,16 @@ from pydantic import Field
 
 from mlops_assets.sources.events import EventSource
 from mlops_assets.sources.files import FileSource
+from mlops_assets.sources.http import HttpSource
 from mlops_assets.sources.source import Source, SourceModel
 from mlops_assets.sources.sql import SqlSource
 
 AnySource = Annotated[
-    EventSource | FileSource | SqlSource,  # a new kind joins here
+    EventSource | FileSource | HttpSource | SqlSource,  # a new kind joins here
     Field(discriminator="kind"),
 ]
 SOURCES: dict[str, type[SourceModel]] = {
     source.model_fields["kind"].default: source for source in get_args(get_args(AnySource)[0])
 }
 
-__all__ = ["SOURCES", "AnySource", "EventSource", "FileSource", "Source", "SourceModel", "SqlSource"]
+__all__ = ["SOURCES", "AnySource", "EventSource", "FileSource", "HttpSource", "Source", "SourceModel", "SqlSource"]

@@ -20,6 +20,7 @@ from mlops_assets.errors import SourceError
 from mlops_assets.records import Span
 from mlops_assets.sources import SOURCES, AnySource, Source
 from mlops_assets.stores.events import Event, EventLog
+from mlops_assets_tests.sources._service import running_service
 
 Row = tuple[str, str, int | None]
 COLUMNS = ["seen_at", "name", "count"]
@@ -213,6 +214,30 @@ def _plant_events(folder: Path, request: pytest.FixtureRequest) -> Planted:
     )
 
 
+def _plant_http(folder: Path, request: pytest.FixtureRequest) -> Planted:
+    """A service that pages by cursor."""
+    request.getfixturevalue("monkeypatch").setenv("NO_PROXY", "127.0.0.1")
+    running = running_service()
+    service = running.__enter__()
+    request.addfinalizer(lambda: running.__exit__(None, None, None))
+
+    def add(row: Row) -> None:
+        service.records.append({**_as_json(row), "seen_at": row[0].replace(" ", "T") + "Z"})
+
+    for row in ROWS:
+        add(row)
+    declaration: Declaration = {
+        "kind": "http",
+        "url": f"{service.url}/cursor",
+        "params": {"from": "{partition_start}", "to": "{partition_end}"},
+        "records": "data.items",
+        "pages": {"kind": "cursor", "next": "meta.next"},
+        "types": {"seen_at": "timestamp", "name": "string", "count": "int64"},
+    }
+    nowhere = {"url": f"{service.url}/elsewhere/rows"}
+    return Planted(declaration, {}, add, nowhere=nowhere, absent_says="answered 404", stamps=False)
+
+
 PLANTED: dict[str, tuple[str, Callable[[Path, pytest.FixtureRequest], Planted]]] = {
     "parquet": ("files", _plant_file("parquet", _as_parquet)),
     "csv": ("files", _plant_file("csv", _as_csv)),
@@ -222,6 +247,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path, pytest.FixtureRequest], Planted]]]
     "sqlite": ("sql", _plant_sqlite),
     "postgres": ("sql", _plant_postgres),
     "events": ("events", _plant_events),
+    "http": ("http", _plant_http),
 }
 
 
