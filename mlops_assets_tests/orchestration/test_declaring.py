@@ -46,6 +46,9 @@ def why(load: Load, yaml: str) -> str:
     return str(cause)
 
 
+FILES = 'source: {kind: files, paths: ["{landing}/orders/{partition}.parquet"], time_column: reported_at}'
+HTTP = 'source: {kind: http, url: "https://shop.example", '
+EVENTS = "source: {kind: events, "
 MISTAKES = {
     # a key
     "table: key": (TABLE_YAML, "arrival_column:", "arival_column:", "8: arival_column", "mean 'arrival_column'?"),
@@ -64,7 +67,33 @@ MISTAKES = {
         "time_column:",
         "time_colum:",
         "6: source.time_colum",
-        "mean 'time_column'? Known here: columns, format, kind, paths, time_column, types.",
+        "mean 'time_column'? Known here: columns, delimiter, format, kind, paths, time_column, types.",
+    ),
+    "source: kind": (TABLE_YAML, "kind: files", "kind: event", "6: source.kind", "mean 'events'?"),
+    "sql: key": (
+        TABLE_YAML,
+        FILES,
+        'source: {kind: sql, url: "sqlite://", query: SELECT 1, watermrk: at}',
+        "6: source.watermrk",
+        "mean 'watermark'?",
+    ),
+    "http: key": (TABLE_YAML, FILES, HTTP + "parms: {}}", "6: source.parms", "mean 'params'?"),
+    "pages: kind": (TABLE_YAML, FILES, HTTP + "pages: {kind: curser}}", "6: source.pages.kind", "mean 'cursor'?"),
+    "pages: key": (
+        TABLE_YAML,
+        FILES,
+        HTTP + "pages: {kind: cursor, next: a, paramter: b}}",
+        "6: source.pages.paramter",
+        "mean 'parameter'?",
+    ),
+    "auth: missing": (TABLE_YAML, FILES, HTTP + "auth: {header: X}}", "6: source.auth.variable", "is missing"),
+    "events: missing": (TABLE_YAML, FILES, EVENTS + "types: {order_id: string}}", "6: source.id", "is missing"),
+    "events: value": (
+        TABLE_YAML,
+        FILES,
+        EVENTS + "id: a, types: {a: strng}}",
+        "6: source.types.a",
+        "mean 'string'?",
     ),
     # a missing one
     "table: missing": (TABLE_YAML, "  table: orders\n", "", "2: table", "is missing"),
@@ -80,7 +109,7 @@ MISTAKES = {
         "kind: files",
         "kind: file",
         "6: source.kind",
-        "should be one of files, sql. Did you mean 'files'? (given: 'file')",
+        "should be one of events, files, http, sql. Did you mean 'files'? (given: 'file')",
     ),
     "metric": (MODEL_YAML, "gate: {", "gate: {primary_metric: acu, ", "9: gate", "mean 'auc'?"),
     "trainer": (MODEL_YAML, "training: {", "training: {trainer: lightgmb, ", "8: training", "mean 'lightgbm'?"),
