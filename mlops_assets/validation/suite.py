@@ -1,6 +1,8 @@
 """What a batch as a whole must look like: named suites of Great Expectations, kept as readable files."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,9 +15,23 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from mlops_assets.errors import ContractError, DeclarationError, UnknownNameError
 from mlops_assets.records import ExpectationResult, Severity
 
+PARAMETERS = ("partition_start", "partition_end", "usual_rows")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_FUNCTIONS = frozenset({"timedelta", "weeks", "days", "hours", "minutes", "seconds"})
+
+
+def _formula(value: Any) -> str | None:
+    """Give what a bound is reckoned from, None if it is a plain value."""
+    return value.get("$PARAMETER") if isinstance(value, dict) else None
+
 
 class Expectation(BaseModel, frozen=True, extra="forbid"):
-    """One line of a suite, written as Great Expectations itself writes it."""
+    """One line of a suite, written as Great Expectations itself writes it.
+
+    A bound may be reckoned from the batch: `{"$PARAMETER": "usual_rows * 1.5"}`. Known are `partition_start` and
+    `partition_end`, and `usual_rows`, the median of the batches before; until there are enough of them the line is not
+    asked.
+    """
 
     type: str = Field(description="The expectation's name, such as expect_column_mean_to_be_between.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="What it is told, such as column and bounds.")
@@ -28,6 +44,8 @@ class Expectation(BaseModel, frozen=True, extra="forbid"):
     def _severity_is_known(self) -> Self:
         if self.severity not in get_args(Severity):
             raise UnknownNameError("severity", str(self.severity), known=get_args(Severity))
+        for name in self.parameters - set(PARAMETERS):
+            raise UnknownNameError("parameter", name, known=PARAMETERS)
         return self
 
     @property
@@ -54,7 +72,13 @@ class Expectation(BaseModel, frozen=True, extra="forbid"):
     def expected(self) -> str:
         """Say what it is told in a line, less the column."""
         told = {name: value for name, value in self.kwargs.items() if name != "column"}
-        return ", ".join(f"{name}={value}" for name, value in told.items())
+        return ", ".join(f"{name}={_formula(value) or value}" for name, value in told.items())
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Name the parameters of a batch that its bounds are reckoned from."""
+        formulas = filter(None, map(_formula, self.kwargs.values()))
+        return frozenset(name for formula in formulas for name in _NAME.findall(formula)) - _FUNCTIONS
 
 
 class QualitySuite(BaseModel, frozen=True, extra="forbid"):
@@ -100,8 +124,13 @@ class SuiteResult:
     results: tuple[ExpectationResult, ...]
 
 
-def check(rows: pa.Table, suite: QualitySuite) -> SuiteResult:
+def check(rows: pa.Table, suite: QualitySuite, *, parameters: Mapping[str, Any] | None = None) -> SuiteResult:
     """Hold a batch against `suite`, every expectation of it. Nothing is sent anywhere and nothing is written.
+
+    Args:
+        rows: The batch.
+        suite: What it must look like.
+        parameters: What bounds are reckoned from; a line that needs one that is not there is not asked, and met.
 
     Raises:
         UnknownNameError: The suite names an expectation or a column that is not there.
@@ -114,14 +143,18 @@ def check(rows: pa.Table, suite: QualitySuite) -> SuiteResult:
         column = expectation.kwargs.get("column")
         if column is not None and column not in rows.column_names:
             raise UnknownNameError(f"Column of quality suite {suite.name!r}", column, known=rows.column_names)
-    expectations = [_configured(number, expectation, suite) for number, expectation in enumerate(suite.expectations)]
+    parameters = dict(parameters or {})
+    asked = {n: each for n, each in enumerate(suite.expectations) if each.parameters <= parameters.keys()}
+    expectations = [_configured(number, expectation, suite) for number, expectation in asked.items()]
     outcome = (
         _batch_definition()
         .get_batch({"dataframe": rows.to_pandas()})
-        .validate(gx.ExpectationSuite(name=suite.name, expectations=expectations))
+        .validate(gx.ExpectationSuite(name=suite.name, expectations=expectations), expectation_parameters=parameters)
     )
     found = {result.expectation_config.meta["number"]: result for result in outcome.results}
-    results = tuple(_result(expectation, found[n], suite) for n, expectation in enumerate(suite.expectations))
+    results = tuple(
+        _result(each, found[n], suite) if n in asked else _not_asked(each) for n, each in enumerate(suite.expectations)
+    )
     passed = not any(result.blocks for result in results)
     return SuiteResult(suite=suite.name, passed=passed, results=results)
 
@@ -157,6 +190,18 @@ def _configured(number: int, expectation: Expectation, suite: QualitySuite) -> A
             f"{expectation.type} in quality suite {suite.name!r} cannot be obeyed: {error}. Correct its kwargs.",
             expectation=expectation.type,
         ) from error
+
+
+def _not_asked(expectation: Expectation) -> ExpectationResult:
+    return ExpectationResult(
+        name=expectation.type,
+        column=expectation.kwargs.get("column"),
+        success=True,
+        observed="not asked: too few batches before",
+        expected=expectation.expected,
+        severity=expectation.severity,
+        why=expectation.why,
+    )
 
 
 def _result(expectation: Expectation, found: Any, suite: QualitySuite) -> ExpectationResult:

@@ -105,7 +105,8 @@ def test_one_planted_fault_sends_one_row_to_quarantine(a_day, column, value, rul
     """Its 999 neighbours pass."""
     result = validate(changed(a_day, column, {7: value}), contract_of("flights"), table="flights")
 
-    assert result.quarantined["_rule"].to_pylist() == [rule]
+    (rules,) = result.quarantined["_rule"].to_pylist()
+    assert rules.split("; ")[0] == rule  # rules over several columns come after those of one
     assert result.good.num_rows == a_day.num_rows - 1
     assert not result.blocked
 
@@ -144,7 +145,7 @@ def test_the_hardest_real_days_pass_the_suite(day):
     """The first day, the blizzard, the worst storm, the day after Thanksgiving, Christmas."""
     result = check(rows_of("flights", day), SUITE)
 
-    assert [found for found in result.results if not found.success] == []
+    assert [found for found in result.results if found.blocks] == []
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps.contracts import NOTE, contract_of, take_over
 from mlops_assets.orchestration.steps.reopening import made_of, stamps_of
 from mlops_assets.orchestration.steps.standing import Key, came, standing
+from mlops_assets.orchestration.steps.usual import parameters_of, usual_rows
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
 from mlops_assets.stores.home import Home
@@ -104,7 +105,7 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
     version = write(stores, f"raw/{declared.table}", sound, notes=stamps) if sound else None
     late = {
         key: fault
-        for key, batch in rows.items()
+        for key, batch in sound.items()
         if ARRIVED not in said[key].waived and (fault := _lateness(batch, key, declared))
     }
     for key, fault in {**late, **misfits}.items():
@@ -143,8 +144,12 @@ def judge(
         key: validate(rows, contract_of(declared, key), table=name, waived=waived[key]) for key, rows in raw.items()
     }
     by_contract = {key: batch.summary for key, batch in judged.items() if batch.blocked}
+    sound = {key: rows.num_rows for key, rows in raw.items() if key not in by_contract}
+    usual = usual_rows(stores, name, sound) if suite else {}
     suited = {
-        key: check(batch.good, suite).results for key, batch in judged.items() if suite and key not in by_contract
+        key: check(batch.good, suite, parameters=parameters_of(key, usual[key])).results
+        for key, batch in judged.items()
+        if suite and key not in by_contract
     }
     by_suite = {
         key: f"{suite.name} is not met: {_told(failed)}"
