@@ -4,10 +4,13 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import msgspec
 import pyarrow as pa
 import pytest
 
+from mlops_assets.cli.project import Project
+from mlops_assets.digests import sha256_parts
 from mlops_assets.errors import GovernanceError, UnknownNameError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
@@ -26,9 +29,21 @@ from mlops_assets.orchestration.steps.keeping import (
 from mlops_assets.orchestration.steps.learning import training_set_version
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.history import history
+from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import PredictionLogWriter, days
 from mlops_assets.stores.tables import TableNotFoundError, stored_digest
-from mlops_assets_tests._shop import HISTORY_DAYS, LIVE, MODEL, Shop, changed, orders, served
+from mlops_assets_tests._shop import (
+    FILES,
+    HISTORY_DAYS,
+    LIVE,
+    MODEL,
+    PACKAGE,
+    Shop,
+    changed,
+    orders,
+    served,
+    write_project,
+)
 
 AT_ONCE = timedelta(0)
 LATER = datetime.now(UTC) + timedelta(days=1000)  # when everything written by this test is old
@@ -302,3 +317,37 @@ def test_a_version_that_was_deleted_says_so(three_versions):
     with pytest.raises(TableNotFoundError, match="retention has deleted files of it"):
         home.tables.read("raw/orders", version=gone)
     assert home.tables.read("raw/orders").num_rows >= HISTORY_DAYS
+
+
+def test_a_project_that_declares_retention_has_it_scheduled(tmp_path, monkeypatch):
+    """From YAML to a job that runs with the stores of the project."""
+    declared = {"stale_after: P60D": "stale_after: P60D\n  retention_days: 90", PACKAGE: "forgetful_shop"}
+    files = {}
+    for name, text in FILES.items():
+        for old, new in declared.items():
+            name, text = name.replace(old, new), text.replace(old, new)
+        files[name] = text
+    monkeypatch.syspath_prepend(str(write_project(tmp_path / "project", files)))
+    project = Project(tmp_path / "project", "forgetful_shop.definitions", Home(tmp_path / "home", settings={}))
+
+    repository = project.definitions.get_repository_def()
+    done = repository.get_job("retention").execute_in_process(instance=dg.DagsterInstance.ephemeral())
+
+    assert "retention" in {schedule.name for schedule in repository.schedule_defs}
+    assert done.success
+
+
+def test_every_materialization_shows_version_and_digest(shop):
+    """As metadata, and the digest as Dagster's data version, so that lineage names the very rows."""
+    day = "2024-01-29"
+    shop.land(day, changed(orders(day), "amount", {0: -1.0}))
+    stages = ("raw/orders", "validated/orders", "quarantine/orders", "features/branch_returns")
+    assert shop.materialize(*stages, partition=day).success
+    assert shop.materialize(f"{MODEL}/training_set", at=LIVE).success
+
+    for name in (*stages, f"{MODEL}/training_set"):
+        event = shop.instance.get_latest_materialization_event(dg.AssetKey(name.split("/")))
+        shown, tags = event.asset_materialization.metadata, event.asset_materialization.tags
+        stored = shop.home.tables.version(name, shown["delta_version"].value)
+        assert shown["sha256"].value in {stored.sha256, sha256_parts({day: stored.partitions.get(day, "")})}
+        assert tags["dagster/data_version"] == shown["sha256"].value
