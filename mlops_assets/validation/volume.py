@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.errors import DeclarationError
 
-FEWEST = 4  # days of the same weekday, before which all days are looked at together
+FEWEST = 3  # days of the same weekday, before which all days are looked at together
 A_WEEK = 7  # days of any kind, before which there is nothing to compare with
-LEAST_SHARE = 0.6  # of the smallest day, where weekdays cannot be told apart yet
+LEAST_SHARE = 0.6  # of what is usual, or of the smallest day: half of a batch that is somewhat large is caught, too
 SMALL = 20  # rows; of fewer, half or double is chance
 SPREADS = 5.0  # how many standard deviations off is odd, if the spread of the other days says more than `tolerance`
 TO_DEVIATION = 1.4826  # a normal distribution's standard deviation, in median absolute deviations
@@ -26,7 +26,7 @@ class VolumePolicy(BaseModel, frozen=True, extra="forbid"):
         default=8, ge=0, description="How many earlier days of the same weekday a day is compared with; 0 for none."
     )
     tolerance: float = Field(
-        default=0.3, gt=0, lt=0.5, description="A share of the usual rows that may always be missing or too many."
+        default=0.3, gt=0, le=0.4, description="A share of the usual rows that may always be missing or too many."
     )
     on_fault: Literal["warn", "block"] = Field(default="warn", description="block: the batch does not go on.")
 
@@ -42,9 +42,9 @@ class VolumePolicy(BaseModel, frozen=True, extra="forbid"):
 def odd_day(policy: VolumePolicy, rows: int, *, day: str, earlier: Mapping[str, int]) -> str | None:
     """Say what is odd about the rows of a day, None if nothing is.
 
-    With four earlier days of the same weekday, the band around their median reaches five standard deviations to either
-    side, told from the median absolute deviation; at least `tolerance` of the median, and at most half of it. Before
-    that, a week of days of any kind bounds it: from 60 % of the smallest day to as much above the largest.
+    With three earlier days of the same weekday, the band around their median reaches five standard deviations to either
+    side, told from the median absolute deviation; at least `tolerance` of the median, and at most 40 % of it. Before
+    that, a week of days of any kind bounds it: from 60 % of the second smallest to as much above the second largest.
 
     Args:
         policy: What was declared.
@@ -59,14 +59,15 @@ def odd_day(policy: VolumePolicy, rows: int, *, day: str, earlier: Mapping[str, 
     if len(alike) >= FEWEST:
         usual = median(alike)
         spread = TO_DEVIATION * median(abs(count - usual) for count in alike)
-        width = min(max(policy.tolerance * usual, SPREADS * spread), usual / 2)
+        width = min(max(policy.tolerance * usual, SPREADS * spread), (1 - LEAST_SHARE) * usual)
         what = f"the {len(alike)} days before of the same weekday had {usual:g} in the middle"
         return _outside_band(rows, usual, usual - width, usual + width, what)
-    lately = [earlier[past] for past in sorted(earlier) if weeks[-1] <= past < day]
+    lately = sorted(rows for past, rows in earlier.items() if weeks[-1] <= past < day)
     if len(lately) < A_WEEK:
         return None
-    what = f"the {len(lately)} days before had between {min(lately)} and {max(lately)}"
-    return _outside_band(rows, min(lately), LEAST_SHARE * min(lately), max(lately) / LEAST_SHARE, what)
+    smallest, largest = lately[1], lately[-2]  # one day may be odd itself, as the first of an archive often is
+    what = f"the {len(lately)} days before had between {smallest} and {largest}, but for one to either side"
+    return _outside_band(rows, smallest, LEAST_SHARE * smallest, largest / LEAST_SHARE, what)
 
 
 def odd_whole(policy: VolumePolicy, rows: int, *, before: int | None) -> str | None:

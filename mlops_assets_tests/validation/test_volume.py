@@ -48,11 +48,11 @@ def test_a_weekday_is_compared_with_its_like():
 
 
 def test_a_weekend_is_no_fault_in_the_first_weeks():
-    """Until there are four Sundays, the smallest day of the weeks before counts."""
+    """Until there are three Sundays, the smaller days of the weeks before count."""
     sunday = MONDAY - timedelta(days=1)
 
-    assert on(sunday, 300, weeks=3) is None
-    assert on(sunday, 150, weeks=3)
+    assert on(sunday, 300, weeks=2) is None
+    assert on(sunday, 150, weeks=2)
 
 
 def test_the_band_is_as_wide_as_the_days_before_were_apart():
