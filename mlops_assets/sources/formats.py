@@ -1,5 +1,6 @@
 """How rows are written in a file: Parquet, CSV, or one JSON object per line."""
 
+import json
 from collections.abc import Mapping
 from typing import IO, Literal
 
@@ -109,7 +110,8 @@ def _require_readable(header: bytes, delimiter: str | None) -> None:
         return
     for other in _OTHER_DELIMITERS:
         if other in header:
+            quoted = json.dumps(other.decode())
             raise SourceError(
-                f"Its first line has no comma but {other.decode()!r}. If that parts its columns, set "
-                f"`delimiter: {other.decode()!r}`; if its one column has it in its name, set `delimiter: ','`."
+                f"Its first line has no comma but {quoted}. If that parts its columns, set `delimiter: {quoted}`; if "
+                f'its one column has it in its name, set `delimiter: ","`.'
             )
