@@ -301,6 +301,7 @@ def test_a_window_is_asked_for_once_it_is_over_and_its_labels_had_their_day(shop
     assert request.tags[PURPOSE_TAG] == "watch"
     assert [key.path for key in request.asset_selection] == [
         [MODEL, "predictions"],
+        [MODEL, "parity"],
         [MODEL, "drift"],
         [MODEL, "performance"],
     ]
