@@ -24,7 +24,7 @@ import pyarrow as pa
 from mlops_assets.features import FeatureModule, Vectorizer, build_spec
 from mlops_assets.records import FeatureView, Field
 from mlops_assets.stores.bundles import BundleStore
-from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.online import SqliteOnlineStore
 from mlops_assets.stores.releases import Release, ReleaseStore
 
 MODEL = "late"
@@ -168,8 +168,8 @@ class ServingHome:
         return ReleaseStore(self.root / "releases")
 
     @property
-    def online(self) -> OnlineStore:
-        return OnlineStore(self.root / "online.sqlite")
+    def online(self) -> SqliteOnlineStore:
+        return SqliteOnlineStore(self.root / "online.sqlite")
 
     @property
     def predictions(self) -> Path:

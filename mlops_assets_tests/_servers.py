@@ -1,5 +1,6 @@
 """Real servers for tests: found or installed, started on sockets or free ports of their own, stopped at the end."""
 
+import itertools
 import os
 import pwd
 import re
@@ -182,3 +183,64 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
             break
         time.sleep(0.1)
     raise RuntimeError(f"the server on port {port} did not start:\n{log.read_text()[-2000:]}")
+
+
+# --- Redis ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A running Redis of this test run's own; it listens on a socket only, and keeps nothing on disk."""
+
+    socket: Path
+
+    def new_database(self) -> str:
+        """Give the URL of a database that nobody else uses; there are some thousand of them."""
+        return f"unix://{self.socket}?db={next(_DATABASES)}"
+
+
+_DATABASES = itertools.count()
+
+
+@contextmanager
+def running_redis(program: Path) -> Iterator[RedisServer]:
+    """Run a new, empty Redis."""
+    folder = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))  # a socket's path may have 107 bytes
+    server = RedisServer(folder / "socket")
+    options = {"port": "0", "unixsocket": str(server.socket), "save": "", "databases": "10000", "dir": str(folder)}
+    command = [str(program), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        give_up = time.monotonic() + 20
+        while not server.socket.exists():
+            if process.poll() is not None or time.monotonic() > give_up:
+                raise RuntimeError(f"redis-server did not start:\n{(folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.01)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def redis_program() -> Path | None:
+    """Find redis-server: `MLOPS_REDIS_SERVER`, then the path; in CI, as root, Debian's package is installed."""
+    if found := os.environ.get("MLOPS_REDIS_SERVER") or shutil.which("redis-server"):
+        return Path(found)
+    if os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for step in (["update"], ["install", "-y", "--no-install-recommends", "redis-server"]):
+            subprocess.run(["apt-get", "-q", *step], env=quiet, check=True, stdout=subprocess.DEVNULL)
+        return Path(shutil.which("redis-server") or "redis-server")
+    return None
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis for the whole session; without one the tests that need it fail."""
+    program = redis_program()
+    if program is None:
+        pytest.fail("no redis-server here: install it, or name it in MLOPS_REDIS_SERVER")
+    with running_redis(program) as server:
+        yield server

@@ -17,19 +17,21 @@ from types import FrameType
 
 import uvicorn
 
+from mlops_assets.errors import StoreError
 from mlops_assets.serving.app import Endpoint
 from mlops_assets.serving.live import LiveModels
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets.stores.bundles import BundleStore
-from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.online import open_online
 from mlops_assets.stores.releases import ReleaseStore
 
 EXIT_NO_ADDRESS = 3
+EXIT_NO_STORE = 4
 GRACE_S = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop, and give the exit code: 0, or 3 when the address cannot be had."""
+    """Serve until told to stop, and give the exit code: 0, 3 without the address, 4 without an online store."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -37,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _tell(_no_address(given.host, given.port, error))
         return EXIT_NO_ADDRESS
+    home: Path = given.home.absolute()
+    try:
+        online = open_online(home, os.environ)
+    except StoreError as error:
+        _tell(str(error))
+        return EXIT_NO_STORE
     host, port = listener.getsockname()[:2]
     settings = ServingSettings(
         log_mode=given.log_mode,
@@ -45,13 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         max_body_bytes=given.max_body,
         max_instances=given.max_instances,
     )
-    home: Path = given.home.absolute()
-    live = LiveModels(
-        ReleaseStore(home / "releases"),
-        BundleStore(home / "bundles"),
-        OnlineStore(home / "online.sqlite"),
-        settings=settings,
-    )
+    live = LiveModels(ReleaseStore(home / "releases"), BundleStore(home / "bundles"), online, settings=settings)
     endpoint = Endpoint(live, home / "predictions", clock=lambda: datetime.now(UTC), settings=settings)
     config = uvicorn.Config(
         endpoint.app(),

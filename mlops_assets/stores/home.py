@@ -3,7 +3,7 @@
     tables/        Delta tables, raw to features and sealed predictions
     bundles/       model bundles, addressed by digest
     releases/      what should be live, one small file per model
-    online.sqlite  the newest feature row of every key
+    online.sqlite  the newest feature rows of every key (or MLOPS_ONLINE_URL)
     predictions/   the endpoint's log, as written
     events/        business events, as recorded
     records/       the records that travelled between assets
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.stores._atomic import write_file
 from mlops_assets.stores.bundles import BundleStore
-from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.online import OnlineStore, open_online
 from mlops_assets.stores.quality import QualityStore
 from mlops_assets.stores.records import RecordStore
 from mlops_assets.stores.releases import ReleaseStore
@@ -67,8 +67,8 @@ class Home:
 
     @cached_property
     def online(self) -> OnlineStore:
-        """The newest feature row of every key."""
-        return OnlineStore(self.root / "online.sqlite")
+        """The newest feature rows of every key."""
+        return open_online(self.root, self.settings)
 
     @cached_property
     def records(self) -> RecordStore:

@@ -18,7 +18,7 @@ from mlops_assets.features.defaults import filled
 from mlops_assets.features.definition import ViewDefinition
 from mlops_assets.features.join import training_rows
 from mlops_assets.records import FeatureView, Field
-from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.online import SqliteOnlineStore
 
 MOMENT = pa.timestamp("us", tz="UTC")
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -112,7 +112,7 @@ def test_the_endpoint_puts_in_what_training_put_in_bit_for_bit(labels, rows):
     carrier = np.array([carrier for carrier, _ in labels], dtype=object)
 
     with tempfile.TemporaryDirectory() as folder:
-        store = OnlineStore(Path(folder) / "online.sqlite", history=100)
+        store = SqliteOnlineStore(Path(folder) / "online.sqlite", history=100)
         store.write(VIEW, table)
         found = store.read(VIEW, {"carrier": carrier}, decided)
     online, statuses = {"carrier": carrier} | {name: column.values for name, column in found.items()}, {}

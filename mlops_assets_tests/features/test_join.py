@@ -15,7 +15,7 @@ from mlops_assets.features import FeaturePlan, Vectorizer, build_spec
 from mlops_assets.features.columns import as_arrays, as_arrow
 from mlops_assets.features.join import point_in_time, training_rows
 from mlops_assets.records import FeatureView, Field
-from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.online import SqliteOnlineStore
 from mlops_assets_tests.features._world import VIEWS, inputs_of
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -356,7 +356,7 @@ def test_endpoint_and_training_see_the_same_bits(module, world, tmp_path: Path):
     plan = FeaturePlan(module, VIEWS)
     inputs = as_arrays(training_rows(plan, labels, rows), plan.inputs)
     vectorizer = Vectorizer(build_spec(module, VIEWS, inputs), module)
-    store = OnlineStore(tmp_path / "online.sqlite", history=1_000)
+    store = SqliteOnlineStore(tmp_path / "online.sqlite", history=1_000)
     for view in plan.views:
         store.write(view, rows[view.name])
     request = as_arrays(labels, [*module.request, Field(name="decision_time", dtype="timestamp")])

@@ -1,6 +1,7 @@
 """The endpoint as a process: light, quick to start, and losing nothing to swaps, signals and kills."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -52,9 +53,10 @@ from mlops_assets.serving import __main__
 from mlops_assets.serving.app import *
 from mlops_assets.serving.live import *
 from mlops_assets.serving.requests import *
+from mlops_assets.stores.online import SqliteOnlineStore
 home, settings = Path({str(released.root)!r}), ServingSettings()
-live = LiveModels(ReleaseStore(home / "releases"), BundleStore(home / "bundles"), OnlineStore(home / "online.sqlite"),
-                  settings=settings)
+live = LiveModels(ReleaseStore(home / "releases"), BundleStore(home / "bundles"),
+                  SqliteOnlineStore(home / "online.sqlite"), settings=settings)
 live.refresh()
 now = datetime.fromisoformat({NOON.isoformat()!r})
 endpoint = Endpoint(live, home / "predictions", clock=lambda: now, settings=settings)
@@ -147,3 +149,19 @@ def test_a_port_in_use_is_told_with_what_to_do(released):
     assert f"Port {port} on 127.0.0.1 is in use" in second.stderr
     assert "--port" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_an_online_store_that_is_not_known_is_told_with_what_to_do(released):
+    """Before anything is served."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "mlops_assets.serving", "--home", str(released.root), "--port", "0"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env=os.environ | {"MLOPS_ONLINE_URL": "mongodb://somewhere"},
+    )
+
+    assert ended.returncode == 4
+    assert "Write redis://" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,11 +1,17 @@
-"""The online store: what a decision finds, whatever the order rows were written in."""
+"""What every online store keeps to: what a decision finds, whatever the order rows were written in, and by whom."""
 
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +20,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.errors import StoreError
 from mlops_assets.records import FeatureView, Field
-from mlops_assets.stores.online import OnlineStore
+from mlops_assets.stores.online import OnlineStore, SqliteOnlineStore, open_online
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -60,9 +66,36 @@ def carriers(*names: str | None) -> dict[str, np.ndarray]:
     return {"carrier": np.array(names, dtype=object)}
 
 
+KINDS = ("sqlite", "redis")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def new_settings(request, tmp_path_factory) -> Callable[[], tuple[Path, dict[str, str]]]:
+    """Give the home and the settings of an empty store of each kind, as often as asked."""
+
+    def settings() -> tuple[Path, dict[str, str]]:
+        home = tmp_path_factory.mktemp("home")
+        if request.param == "sqlite":
+            return home, {}
+        return home, {"MLOPS_ONLINE_URL": request.getfixturevalue("redis_server").new_database()}
+
+    return settings
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> OnlineStore:
-    return OnlineStore(tmp_path / "online.sqlite")
+def place(new_settings) -> tuple[Path, dict[str, str]]:
+    return new_settings()
+
+
+@pytest.fixture
+def store(place) -> OnlineStore:
+    return open_online(*place)
+
+
+def with_history(place: tuple[Path, dict[str, str]], history: int) -> OnlineStore:
+    store = open_online(*place)
+    store.history = history
+    return store
 
 
 def test_rows_come_back_in_the_order_of_the_keys(store):
@@ -155,14 +188,13 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(entries=ENTRIES, cuts=st.lists(st.integers(0, 25), max_size=4), chance=st.randoms(), hour=st.integers(0, 100))
-def test_any_interleaving_of_writes_gives_the_newest_row(tmp_path_factory, entries, cuts, chance, hour):
+def test_any_interleaving_of_writes_gives_the_newest_row(new_settings, entries, cuts, chance, hour):
     """However rows are batched and ordered, a decision finds what a search through all of them finds."""
     facts = [(key, 1000.0 * event + delay, event, event + delay) for key, event, delay in entries]
     shuffled = chance.sample(facts, len(facts))
-    store = OnlineStore(tmp_path_factory.mktemp("online") / "online.sqlite", history=25)
-    kept_one = OnlineStore(tmp_path_factory.mktemp("online") / "online.sqlite", history=1)
+    store, kept_one = with_history(new_settings(), 25), with_history(new_settings(), 1)
     bounds = sorted({0, len(facts), *(cut for cut in cuts if cut < len(facts))})
 
     for start, end in pairwise(bounds):
@@ -183,6 +215,85 @@ def test_any_interleaving_of_writes_gives_the_newest_row(tmp_path_factory, entri
         assert newest.tolist() == (at(of_key[-1][0]).tolist() if of_key else [None])
 
 
+def test_a_thousand_interleavings_of_upserts_keep_the_newest_rows(store):
+    """Of each of 1,000 keys with 12 rows, written one by one in an order of its own, the newest 8 stay."""
+    chance, keys, versions = np.random.default_rng(11), 1_000, 12
+    names = [f"K{number:04}" for number in range(keys)]
+    orders = np.array([chance.permutation(versions) for _ in range(keys)])
+
+    for turn in range(versions):
+        store.write(
+            DELAYS, rows(*((names[n], float(orders[n, turn]), *2 * [int(orders[n, turn])]) for n in range(keys)))
+        )
+
+    for hour in range(versions):
+        found = store.read(DELAYS, carriers(*names), at(*[hour] * keys))["mean_delay"]
+        expected = (["missing"] if hour < versions - 8 else ["ok"]) * keys
+        assert found.status.tolist() == expected
+        assert hour < versions - 8 or found.values.tolist() == [float(hour)] * keys
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+import pyarrow as pa
+from mlops_assets.stores.online import open_online
+from mlops_assets_tests.stores.test_online import DELAYS, rows
+home, settings, seed, repeat = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "repeat"
+import numpy as np
+chance, store = np.random.default_rng(seed), open_online(Path(home), settings)
+print("ready", flush=True)
+while True:
+    for hour in chance.permutation(40).tolist():
+        store.write(DELAYS, rows(*((f"K{n:04}", float(hour), hour, hour) for n in range(500))))
+    if not repeat:
+        break
+"""
+
+
+def writer(place, seed, *, repeat=False) -> "subprocess.Popen[str]":
+    home, settings = place
+    arguments = [str(home), msgspec.json.encode(settings).decode(), str(seed), "repeat" if repeat else "once"]
+    return subprocess.Popen([sys.executable, "-c", WRITER, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_writers_in_several_processes_leave_the_newest_row_of_every_key(place):
+    """Three processes write forty hours of 500 keys, each in an order of its own, at the same time."""
+    writers = [writer(place, seed) for seed in range(3)]
+
+    assert [process.wait(timeout=240) for process in writers] == [0, 0, 0]
+    names = [f"K{number:04}" for number in range(500)]
+    for hour in (32, 35, 39):
+        found = open_online(*place).read(DELAYS, carriers(*names), at(*[hour] * 500))["mean_delay"]
+        assert found.values.tolist() == [float(hour)] * 500
+
+
+@pytest.mark.slow
+def test_a_killed_write_leaves_whole_rows_and_is_made_good_by_the_next(place):
+    """Killed twenty times somewhere in the middle: what is read is one row as written, and a rerun ends it."""
+    chance, names = np.random.default_rng(5), [f"K{number:04}" for number in range(500)]
+    for turn in range(20):
+        process = writer(place, turn, repeat=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(chance.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        store = open_online(*place)
+        if store.holds(DELAYS):
+            found = store.read(DELAYS, carriers(*names), at(*[40] * 500))
+            event_hours = (found["mean_delay"].event_time - at(0)[0]) / np.timedelta64(1, "h")
+            there = found["mean_delay"].status == "ok"
+            assert found["mean_delay"].values[there].tolist() == event_hours[there].tolist()
+            assert found["flights"].values[there].tolist() == np.arange(500.0)[there].tolist()
+
+    for hour in (39, 3):
+        store.write(DELAYS, rows(*((name, float(hour), hour, hour) for name in names)))
+
+    found = open_online(*place).read(DELAYS, carriers(*names), at(*[40] * 500))["mean_delay"]
+    assert found.values.tolist() == [39.0] * 500
+
+
 def test_a_view_declared_anew_does_not_read_rows_of_the_old_shape(store):
     """Other features mean another table, so values are never read under the wrong name; another ttl does not."""
     store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
@@ -198,14 +309,15 @@ def test_a_view_declared_anew_does_not_read_rows_of_the_old_shape(store):
     assert store.read(DELAYS, carriers("AA"), at(1000))["mean_delay"].status.tolist() == ["stale"]
 
 
-def test_reading_before_anything_was_written_says_what_to_do(store):
-    """There is no empty answer for a store that is not there, and no file is left behind."""
+def test_reading_before_anything_was_written_says_what_to_do(store, place):
+    """There is no empty answer for a store that is not there, and nothing is left behind."""
     assert not store.holds(DELAYS)
 
     with pytest.raises(StoreError, match="Materialize features/carrier_delays"):
         store.read(DELAYS, carriers("AA"), at(1))
 
-    assert not store.path.exists()
+    assert not list(place[0].iterdir())
+    assert not store.holds(DELAYS)
 
 
 def test_a_row_known_before_its_event_is_refused(store):
@@ -226,14 +338,84 @@ def test_a_null_key_or_a_missing_column_is_refused_by_name(store):
         store.write(DELAYS, table.drop_columns(["flights"]))
 
 
-def test_readers_see_what_another_process_wrote(store):
+def test_readers_see_what_another_client_wrote(store, place):
     """An open reader finds rows written after it began."""
     store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
     store.read(DELAYS, carriers("AA"), at(1))
 
-    OnlineStore(store.path).write(DELAYS, rows(("AA", 2.0, 1, 1)))
+    open_online(*place).write(DELAYS, rows(("AA", 2.0, 1, 1)))
 
     assert store.read(DELAYS, carriers("AA"), at(1))["mean_delay"].values.tolist() == [2.0]
+
+
+def test_more_rows_than_are_kept_may_come_at_once(store):
+    """The newest stay, rows that are there twice count once, and of rows alike the last one is right."""
+    days = [("AA", float(hour), hour, hour) for hour in range(30)]
+
+    store.write(DELAYS, rows(*days, *days[-5:], ("AA", 77.0, 25, 25), ("UA", 5.0, 1, 1)))
+
+    found = store.read(DELAYS, carriers("AA", "AA", "AA", "UA"), at(22, 21.9, 25, 30))["mean_delay"]
+    assert found.status.tolist() == ["ok", "missing", "ok", "ok"]
+    np.testing.assert_array_equal(found.values, [22.0, np.nan, 77.0, 5.0])
+
+
+def test_no_rows_are_written_as_readily_as_many(store):
+    """A day on which nothing happened is in, and every key is missing."""
+    store.write(DELAYS, rows(("AA", 1.0, 0, 0)).slice(0, 0))
+
+    assert store.holds(DELAYS)
+    assert store.read(DELAYS, carriers("AA", None), at(1, 1))["flights"].status.tolist() == ["missing", "missing"]
+
+
+# --- SQLite ----------------------------------------------------------------------------------------
+
+
+def test_a_home_of_before_is_read_as_it_is(tmp_path):
+    """Tables that were filled row by row with nulls spelled out, as the first version did."""
+    store, names = SqliteOnlineStore(tmp_path / "online.sqlite"), ["AA", "UA"]
+    store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
+    start = int(START.timestamp() * 1e6)
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        (table,) = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchone()
+        old = (msgspec.msgpack.encode(("UA",)), start, start, msgspec.msgpack.encode([None, 3]))
+        connection.execute(f'INSERT INTO "{table}" VALUES (?, ?, ?, ?)', old)
+
+    found = store.read(DELAYS, carriers(*names), at(1, 1))
+
+    np.testing.assert_array_equal(found["mean_delay"].values, [1.0, np.nan])
+    assert found["flights"].values.tolist() == [0.0, 3.0]
+
+
+# --- Redis -----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_away_is_told_with_its_address_and_without_its_password():
+    """Both ways: nobody is left with an empty answer."""
+    store = open_online(Path("nowhere"), {"MLOPS_ONLINE_URL": "redis://:secret@127.0.0.1:1/3"})
+
+    for act in (
+        lambda: store.read(DELAYS, carriers("AA"), at(1)),
+        lambda: store.write(DELAYS, rows(("AA", 1.0, 0, 0))),
+    ):
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/3") as refused:
+            act()
+        assert "secret" not in str(refused.value)
+
+
+def test_an_unknown_kind_of_store_is_refused_by_name():
+    """With what may be written instead, and without what may be a password."""
+    with pytest.raises(StoreError, match=r"'memcached' store, which is not known\. Write redis://") as refused:
+        open_online(Path("nowhere"), {"MLOPS_ONLINE_URL": "memcached://:secret@host"})
+
+    assert "secret" not in str(refused.value)
+
+
+def test_times_that_a_script_could_not_tell_apart_are_refused(redis_server):
+    """Lua reckons in doubles."""
+    store = open_online(Path("nowhere"), {"MLOPS_ONLINE_URL": redis_server.new_database()})
+
+    with pytest.raises(StoreError, match="after the year 2255"):
+        store.write(DELAYS, rows(("AA", 1.0, 0, 3_000_000)))
 
 
 def test_the_read_path_imports_no_frames():

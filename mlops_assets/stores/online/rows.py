@@ -1,0 +1,249 @@
+"""Rows as online stores keep them: packed with msgpack, a list of values a row, readable in a microsecond.
+
+What every store has in common: the bytes of keys and rows, which of them to keep, and what a decision finds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mlops_assets.errors import StoreError, examples
+from mlops_assets.records import FeatureView, Field
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Status = Literal["ok", "missing", "stale"]
+Times = npt.NDArray[np.datetime64]
+Values = npt.NDArray[Any]
+
+HISTORY = 8  # rows kept per key: a week of daily rows and the one that is about to be superseded
+NAT = int(np.iinfo(np.int64).min)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+_ARROW = {"float64": "double", "int64": "int64", "string": "string", "timestamp": "int64"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColumn:
+    """One stored feature for n decisions, in their order.
+
+    `values` is float64 (numbers; NaN where there is none), object (strings; None) or datetime64[us] (NaT). `status`
+    says why a value is absent: `missing`, no row of the key was known yet; `stale`, the row was older than the ttl.
+    `event_time` is the found row's own (NaT if missing). Features of one view share `status` and `event_time`.
+    """
+
+    values: Values
+    status: npt.NDArray[np.object_]
+    event_time: Times
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRows:
+    """Rows as they are written, in the order of their keys, older ones first; times are microseconds in UTC.
+
+    `rows` are packed as they are taken, once.
+    """
+
+    keys: list[bytes]
+    event_times: list[int]
+    known_ats: list[int]
+    rows: Iterator[bytes]
+
+    def __iter__(self) -> Iterator[tuple[bytes, int, int, bytes]]:
+        """Give key, event time, known time and bytes of each row."""
+        return zip(self.keys, self.event_times, self.known_ats, self.rows, strict=True)
+
+
+class Shape:
+    """What is the same for all reads of a view; ttl and descriptions do not make a new one."""
+
+    def __init__(self, view: FeatureView) -> None:
+        names = [[(field.name, field.dtype) for field in fields] for fields in (view.keys, view.features)]
+        self.name = f"{view.name}@{blake2b(_encode(names), digest_size=6).hexdigest()}"
+        self.view = view
+        self.ttl_us = round(view.ttl_s * 1_000_000)
+        self._nothing = (None,) * len(view.features)
+        self._numeric = all(field.dtype in ("float64", "int64") for field in view.features)
+
+    def columns(self, found: Iterable[tuple[int, bytes] | None], moments: Iterable[int]) -> dict[str, StoredColumn]:
+        """Give what decisions at `moments` find: of each, the event time and the bytes of its row, or None."""
+        status: list[Status] = []
+        event_times: list[int] = []
+        rows: list[Sequence[Any]] = []
+        for row, moment in zip(found, moments, strict=True):
+            if row is None:
+                status.append("missing")
+                event_times.append(NAT)
+                rows.append(self._nothing)
+                continue
+            event_times.append(row[0])
+            if row[0] < moment - self.ttl_us:
+                status.append("stale")
+                rows.append(self._nothing)
+            else:
+                status.append("ok")
+                rows.append(_decode(row[1]))
+        statuses = np.array(status, dtype=object)
+        times = np.array(event_times, dtype=np.int64).view("datetime64[us]")
+        return {
+            feature.name: StoredColumn(values, statuses, times)
+            for feature, values in zip(self.view.features, self._values(rows), strict=True)
+        }
+
+    def _values(self, rows: list[Sequence[Any]]) -> Iterable[Values]:
+        """Give one array per feature from unpacked rows; None becomes the null of the feature's type."""
+        if self._numeric and rows:
+            return np.ascontiguousarray(np.array(rows, dtype=np.float64).T)
+        columns = []
+        for position, feature in enumerate(self.view.features):
+            values = [row[position] for row in rows]
+            if feature.dtype == "timestamp":
+                numbers = np.array([NAT if value is None else value for value in values], dtype=np.int64)
+                columns.append(numbers.view("datetime64[us]"))
+            else:
+                columns.append(np.array(values, dtype=object if feature.dtype == "string" else np.float64))
+        return columns
+
+
+class Shapes:
+    """The shapes of the views read so far, each worked out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Shape] = {}
+
+    def of(self, view: FeatureView) -> Shape:
+        """Give the shape of `view`."""
+        known = self._known.get(view.name)
+        if known is None or known.view is not view:  # an older model may hold an older declaration of the same name
+            known = self._known[view.name] = Shape(view)
+        return known
+
+
+def micros(times: Times) -> list[int]:
+    """Give moments as microseconds."""
+    return times.astype("datetime64[us]", copy=False).view(np.int64).tolist()  # type: ignore[no-any-return]
+
+
+def packed_keys(view: FeatureView, keys: Mapping[str, Values]) -> list[bytes | None]:
+    """Give the bytes that stand for each key, None for a key with a null in it."""
+    columns = []
+    for field in view.keys:
+        if field.name not in keys:
+            raise StoreError(
+                f"View {view.name!r} is looked up by {field.name!r}, which was not given. Given: {', '.join(keys)}.",
+                view=view.name,
+                key=field.name,
+            )
+        columns.append(_plain(field, keys[field.name]))
+    return [None if None in key else _encode(key) for key in zip(*columns, strict=True)]
+
+
+def _plain(field: Field, values: Values) -> list[Any]:
+    """Give the values of a key as plain Python ones, the same whether they come from a request or from a table."""
+    if field.dtype == "timestamp":
+        return [None if value == NAT else value for value in micros(values)]
+    plain: list[Any] = values.tolist()
+    if field.dtype == "string" or (field.dtype == "int64" and values.dtype.kind == "i"):
+        return plain
+    number = int if field.dtype == "int64" else float
+    return [None if value is None or value != value else number(value) for value in plain]
+
+
+def packed_rows(view: FeatureView, rows: "pa.Table", *, history: int) -> PackedRows:
+    """Give the `history` newest rows of each key of an Arrow table, in the order of their keys, older ones first.
+
+    In that order a database goes through its pages once. Of rows alike in key and both times the last one stays.
+
+    Raises:
+        StoreError: A column is missing, a key or time is null, or a row is known before its event.
+    """
+    import pyarrow as pa  # only writers pay for it
+    import pyarrow.compute as pc
+
+    columns = _expected(view, rows)
+    event_time, known_at = columns["event_time"], columns["known_at"]
+    if pc.any(pc.less(known_at, event_time)).as_py():
+        raise StoreError(
+            f"View {view.name!r} has rows known before their event time, which would leak the future. Let known_at"
+            " be at least event_time.",
+            view=view.name,
+        )
+    key = pa.array(map(_encode, zip(*(_listed(columns[field.name]) for field in view.keys), strict=True)), pa.binary())
+    stamps = pa.table({"key": key, "event_time": event_time, "known_at": known_at})
+    order = pc.sort_indices(stamps, sort_keys=[(name, "ascending") for name in stamps.column_names])
+    stamps = stamps.take(order)
+    kept = _kept(stamps, history=history)
+    if not kept.all():
+        order, stamps = order.filter(pa.array(kept)), stamps.filter(pa.array(kept))
+    features = [_listed(columns[field.name].take(order)) for field in view.features]
+    return PackedRows(
+        keys=stamps["key"].to_pylist(),
+        event_times=_listed(stamps["event_time"]),
+        known_ats=_listed(stamps["known_at"]),
+        rows=map(_encode, zip(*features, strict=True)) if features else map(_encode, [()] * len(order)),
+    )
+
+
+def _expected(view: FeatureView, rows: "pa.Table") -> dict[str, "pa.ChunkedArray"]:
+    """Give the columns that are kept in the types they are packed from, times as microseconds."""
+    import pyarrow as pa
+
+    wanted = {field.name: field.dtype for field in (*view.keys, *view.features)}
+    wanted |= {"event_time": "timestamp", "known_at": "timestamp"}
+    if absent := sorted(set(wanted) - set(rows.column_names)):
+        raise StoreError(
+            f"Rows of view {view.name!r} lack {examples(absent)}. They have: {', '.join(rows.column_names)}.",
+            view=view.name,
+            absent=absent,
+        )
+    for name in (*(key.name for key in view.keys), "event_time", "known_at"):
+        if rows.column(name).null_count:
+            raise StoreError(
+                f"View {view.name!r} has null {name!r} in some rows; such a row could never be found. Drop them in the"
+                " view's SQL.",
+                view=view.name,
+                column=name,
+            )
+    moment = pa.timestamp("us", "UTC")
+    return {
+        name: (rows.column(name).cast(moment) if dtype == "timestamp" else rows.column(name)).cast(_ARROW[dtype])
+        for name, dtype in wanted.items()
+    }
+
+
+def _kept(stamps: "pa.Table", *, history: int) -> npt.NDArray[np.bool_]:
+    """Tell which rows, sorted by key and times, are among the newest of their key and not there twice."""
+    import pyarrow.compute as pc
+
+    size = stamps.num_rows
+    same_key: npt.NDArray[np.bool_]
+    same_key = pc.equal(stamps["key"].slice(0, max(0, size - 1)), stamps["key"].slice(1)).to_numpy()
+    kept = np.ones(size, dtype=bool)
+    if not same_key.any():
+        return kept
+    times = [stamps[name].to_numpy() for name in ("event_time", "known_at")]
+    kept[:-1] = ~(same_key & (times[0][:-1] == times[0][1:]) & (times[1][:-1] == times[1][1:]))
+    last = np.flatnonzero(np.append(~same_key, True))  # of each key
+    from_here = np.cumsum(kept[::-1])[::-1]  # how many are kept from a row to the end of all
+    after_key = np.append(from_here, 0)[last + 1]
+    newer = from_here - np.repeat(after_key, np.diff(last, prepend=-1))
+    kept &= newer <= history
+    return kept
+
+
+def _listed(column: "pa.ChunkedArray") -> list[Any]:
+    """Give a column as a list; NumPy lists numbers ten times as fast as Arrow, and NaN says null where it fits."""
+    import pyarrow as pa
+
+    floating = pa.types.is_floating(column.type)
+    if floating or (pa.types.is_integer(column.type) and not column.null_count):
+        listed: list[Any] = column.to_numpy().tolist()
+        return listed
+    return column.to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,154 @@
+"""Online features in a file: SQLite in WAL mode, one packed row per key and version; for one host.
+
+Reading imports numpy and msgspec only and takes some ten microseconds a key, so the endpoint can do it in the request.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlops_assets.errors import StoreError
+from mlops_assets.records import FeatureView
+from mlops_assets.stores.online.rows import (
+    HISTORY,
+    NAT,
+    Shape,
+    Shapes,
+    StoredColumn,
+    Times,
+    Values,
+    micros,
+    packed_keys,
+    packed_rows,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BUSY_TIMEOUT_S = 30.0
+MAPPED_BYTES = 2**30  # of the file, for readers: pages in memory are looked at, not copied
+
+_NEWEST = "ORDER BY event_time DESC, known_at DESC LIMIT 1"
+
+
+class SqliteOnlineStore:
+    """Feature rows by key in the SQLite file `path`; see `OnlineStore`. A write is one transaction."""
+
+    def __init__(self, path: str | Path, *, history: int = HISTORY) -> None:
+        self.path = Path(path)
+        self.history = history
+        self._readers = threading.local()
+        self._shapes = Shapes()
+
+    def write(self, view: FeatureView, rows: "pa.Table") -> int:
+        """Keep the newest rows of every key in one transaction, and give how many rows were offered."""
+        packed = packed_rows(view, rows, history=self.history)
+        table = _table(self._shapes.of(view))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(
+                    f"CREATE TABLE IF NOT EXISTS {table} (key BLOB, event_time INTEGER, known_at INTEGER, row BLOB,"
+                    " PRIMARY KEY (key, event_time, known_at)) WITHOUT ROWID"
+                )
+                began = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
+                connection.executemany(
+                    f"INSERT INTO {table} VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (key, event_time, known_at) DO UPDATE SET row = excluded.row",
+                    packed,
+                )
+                if began:  # else no key has more rows than were packed
+                    connection.executemany(
+                        f"DELETE FROM {table} WHERE key = ?1 AND (event_time, known_at) < (SELECT event_time, known_at"
+                        f" FROM {table} WHERE key = ?1 ORDER BY event_time DESC, known_at DESC LIMIT 1 OFFSET ?2)",
+                        ((key, self.history - 1) for key in dict.fromkeys(packed.keys)),
+                    )
+                connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"The rows of view {view.name!r} could not be written to {self.path}: {error}. Online features stay as"
+                " they were. Free disk space or mend the file's permissions, then materialize the view again.",
+                view=view.name,
+                path=str(self.path),
+            ) from error
+        offered: int = rows.num_rows
+        return offered
+
+    def read(self, view: FeatureView, keys: Mapping[str, Values], at: Times) -> dict[str, StoredColumn]:
+        """Give each feature of `view` as it was known for each of n decisions."""
+        shape = self._shapes.of(view)
+        known = f"SELECT event_time, row FROM {_table(shape)} WHERE key = ? AND known_at <= ? {_NEWEST}"
+        moments = micros(at)
+        try:
+            execute = self._reader().execute
+            if len(moments) > 1:
+                execute("BEGIN")  # one look at the file for all rows: half the cost, and one state of the view
+            found = [
+                None if key is None else execute(known, (key, moment)).fetchone()
+                for key, moment in zip(packed_keys(view, keys), moments, strict=True)
+            ]
+        except sqlite3.Error as error:
+            raise self._unreadable(view, error) from error
+        finally:
+            if len(moments) > 1:
+                self._end_read()
+        return shape.columns(found, moments)
+
+    def event_time(self, view: FeatureView, keys: Mapping[str, Values]) -> Times:
+        """Give the event time of the newest row of each key, NaT where there is none."""
+        newest = f"SELECT event_time FROM {_table(self._shapes.of(view))} WHERE key = ? {_NEWEST}"
+        packed = packed_keys(view, keys)
+        try:
+            execute = self._reader().execute
+            found = [execute(newest, (key,)).fetchone() if key is not None else None for key in packed]
+        except sqlite3.Error as error:
+            raise self._unreadable(view, error) from error
+        return np.array([row[0] if row else NAT for row in found], dtype=np.int64).view("datetime64[us]")
+
+    def holds(self, view: FeatureView) -> bool:
+        """Tell whether `view` was ever written in the shape it is declared in."""
+        if not self.path.exists():
+            return False
+        find = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+        try:
+            tables: int = self._reader().execute(find, (self._shapes.of(view).name,)).fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._unreadable(view, error) from error
+        return tables == 1
+
+    def _reader(self) -> sqlite3.Connection:
+        """Give this thread's own connection: SQLite statements are cached per connection."""
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            # mode=rw: reading must not create an empty file where none was written
+            address = f"{self.path.absolute().as_uri()}?mode=rw"
+            connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            connection.execute("PRAGMA query_only=1")
+            connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}").fetchall()
+            self._readers.connection = connection
+        return connection
+
+    def _end_read(self) -> None:
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is not None and connection.in_transaction:
+            connection.rollback()
+
+    def _unreadable(self, view: FeatureView, cause: object) -> StoreError:
+        return StoreError(
+            f"Online features of view {view.name!r} cannot be read from {self.path}: {cause}. No decision that needs"
+            f" them can be taken. Materialize features/{view.name}, which writes them.",
+            view=view.name,
+            path=str(self.path),
+        )
+
+
+def _table(shape: Shape) -> str:
+    return f'"{shape.name}"'
