@@ -163,8 +163,10 @@ def lineage(
     if view.event_time != PARTITION_END:
         origin["event_time"] = view.event_time
     if view.python is not None:  # what a function makes of a column nobody can tell, so each shown counts
-        shown = tuple(sorted((view.tables[alias], name) for alias, read in view.python.reads.items() for name in read))
-        return dict.fromkeys(origin, shown)
+        code = view.python
+        shown = {(view.tables[alias], name) for alias, read in code.reads.items() for name in read}
+        shown |= {(view.tables[alias], name) for alias, name in code.times.items()}
+        return dict.fromkeys(origin, tuple(sorted(shown)))
     sql = view.sql or ""
     return {
         stored: view_sql.sources_of(sql, output, tables=view.tables, columns=columns or {})

@@ -3,13 +3,16 @@
 import ast
 import linecache
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
 from mlops_assets.errors import FeatureError, UnknownNameError
+from mlops_assets.features.columns import UTC_MICROSECONDS
 from mlops_assets.features.sql import PARAMETERS
 
 # What asks for the clock or for chance; a view computed again must come out the same.
@@ -28,6 +31,11 @@ class PythonCode(BaseModel, frozen=True, extra="forbid"):
     reads: dict[str, tuple[str, ...]] = Field(
         min_length=1, description="The columns of each table, by alias, that the function is shown; it sees no others."
     )
+    times: dict[str, str] = Field(
+        default={},
+        description="By which column a table, by alias, is cut to the look-back until the partition's end; "
+        "for tables without partitions, of which all rows would be shown.",
+    )
     source: str = Field(default="", description="The file's text; read when the project is loaded.")
 
     @property
@@ -44,7 +52,7 @@ def check(code: PythonCode, *, tables: Iterable[str]) -> None:
     """
     tables = list(tables)
     definition = _definition(code)
-    for alias in code.reads:
+    for alias in (*code.reads, *code.times):
         if alias not in tables:
             raise UnknownNameError("table alias", alias, known=tables)
     arguments = _arguments(definition)
@@ -65,19 +73,36 @@ def check(code: PythonCode, *, tables: Iterable[str]) -> None:
             )
 
 
-def run(code: PythonCode, tables: Mapping[str, pa.Table], moments: Mapping[str, Any], *, view: str) -> pa.Table:
-    """Give what the function makes of the tables, each cut to the columns it reads.
+def run(
+    code: PythonCode,
+    tables: Mapping[str, pa.Table],
+    moments: Mapping[str, Any],
+    *,
+    until: tuple[datetime, datetime] | None,
+    view: str,
+) -> pa.Table:
+    """Give what the function makes of the tables, each cut to the columns it reads and the times it may see.
+
+    Args:
+        code: The function.
+        tables: What is shown, by alias.
+        moments: Those of the partition's moments that it asks for.
+        until: The look-back's start, and the partition's end, which no row of a table in `times` reaches.
+        view: The view's name, for messages.
 
     Raises:
         FeatureError: A column is not there; or the function fails, or gives anything but a frame.
     """
     for alias, columns in code.reads.items():
         known = tables[alias].column_names
-        for name in columns:
+        for name in (*columns, *([code.times[alias]] if alias in code.times else [])):
             if name not in known:
                 problem = UnknownNameError(f"column of {alias}", name, known=known)
                 raise FeatureError(f"view {view!r} reads what is not there: {problem}", view=view, column=name)
-    shown = {alias: tables[alias].select(columns) for alias, columns in code.reads.items()}
+    seen = {
+        alias: _cut(rows, code.times[alias], until) if alias in code.times else rows for alias, rows in tables.items()
+    }
+    shown = {alias: seen[alias].select(columns) for alias, columns in code.reads.items()}
     to_frame, to_arrow = _POLARS if code.frames == "polars" else _PANDAS
     function = _function(code, view=view)
     try:
@@ -92,6 +117,13 @@ def run(code: PythonCode, tables: Mapping[str, pa.Table], moments: Mapping[str, 
             f"{code.function}() of view {view!r} gave {type(frame).__name__}, not a {code.frames} frame.", view=view
         )
     return found
+
+
+def _cut(rows: pa.Table, column: str, until: tuple[datetime, datetime] | None) -> pa.Table:
+    if until is None:
+        return rows
+    start, end = (pa.scalar(moment, UTC_MICROSECONDS) for moment in until)
+    return rows.filter(pc.and_(pc.greater_equal(rows[column], start), pc.less(rows[column], end)))
 
 
 def _definition(code: PythonCode) -> ast.FunctionDef:

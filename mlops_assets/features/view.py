@@ -176,7 +176,10 @@ class _Computation:
         shown = {alias: table.between(str(first), str(last)) for alias, table in self._tables.items()}
         moments = {"partition_start": span.start, "partition_end": span.end} if span else {}
         asked = {name: moments[name] for name in self._parameters}
-        return frames.run(view.python, shown, asked, view=view.name) if view.python else self._from_sql(shown, asked)
+        if view.python is None:
+            return self._from_sql(shown, asked)
+        until = (span.end - timedelta(days=view.lookback_days), span.end) if span else None
+        return frames.run(view.python, shown, asked, until=until, view=view.name)
 
     def _from_sql(self, shown: Mapping[str, pa.Table], moments: Mapping[str, datetime]) -> pa.Table:
         view, sql = self._view, self._view.sql or ""

@@ -72,6 +72,7 @@ def _columns_named(view: ViewDefinition, alias: str) -> Iterator[tuple[str, str]
     """Give the columns of a table that a view names outside its SQL, and the key under which it does."""
     if view.python:
         yield from ((f"python.reads.{alias}", column) for column in view.python.reads[alias])
+        yield from ((f"python.times.{each}", column) for each, column in view.python.times.items() if each == alias)
     if view.aggregates:
         yield "aggregates.time", view.aggregates.time
         yield from (("keys", key) for key in view.keys)

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 import mlops_assets.defs
 from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_spec
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import training_rows
-from mlops_assets.features.view import ViewDefinition, compute, compute_many
+from mlops_assets.features.view import compute, compute_many
+from mlops_assets.orchestration import project
 from mlops_assets.records import Span
 
 DEFS = Path(mlops_assets.defs.__file__).parent
@@ -36,10 +36,8 @@ NOWS = [datetime(2013, 2, 1, *time, tzinfo=UTC) for time in ((0, 59, 59), (1, 0)
 
 @cache
 def declared_views():
-    documents = yaml.safe_load_all((DEFS / "flights" / "defs.yaml").read_text())
-    found = [document["attributes"] for document in documents if document["type"].endswith(".FeatureTable")]
-    known = ViewDefinition.model_fields
-    return [ViewDefinition.model_validate({k: v for k, v in view.items() if k in known}) for view in found]
+    found = project.declared_views(project.project_definitions(mlops_assets.defs.__file__))
+    return [view for _, view in found.values()]
 
 
 @cache

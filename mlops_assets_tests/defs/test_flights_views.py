@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 import mlops_assets.defs
 from mlops_assets.digests import sha256_table
-from mlops_assets.features.view import ViewDefinition, compute_many
+from mlops_assets.features.view import compute_many
+from mlops_assets.orchestration import project
 from mlops_assets.records import Span
 
 FOLDER = Path(mlops_assets.defs.__file__).parent / "flights"
@@ -78,13 +78,17 @@ def by_day():
     }
 
 
+@pytest.fixture(scope="module")
+def declared():
+    """The views as the project loads them."""
+    return project.declared_views(project.project_definitions(mlops_assets.defs.__file__))
+
+
 @pytest.mark.parametrize("name", SQL)
-def test_the_aggregates_are_bit_for_bit_what_their_sql_gave(by_day, name):
+def test_the_aggregates_are_bit_for_bit_what_their_sql_gave(by_day, declared, name):
     """Every feature of every key, on days when the windows are still filling up and when they are full."""
-    documents = yaml.safe_load_all((FOLDER / "defs.yaml").read_text())
-    declared = next(each["attributes"] for each in documents if each["attributes"].get("name") == name)
-    view = ViewDefinition.model_validate({key: value for key, value in declared.items() if key != "partitions"})
-    as_it_stood = ViewDefinition.model_validate(view.model_dump(exclude={"aggregates", "sql"}) | {"sql": SQL[name]})
+    view = declared[name][1]
+    as_it_stood = type(view).model_validate(view.model_dump(exclude={"aggregates", "sql"}) | {"sql": SQL[name]})
     spans = {day: Span.day(day) for day in COMPUTED}
 
     rows = pa.concat_tables(compute_many(view, {"flights": by_day}, spans).values())
@@ -92,3 +96,21 @@ def test_the_aggregates_are_bit_for_bit_what_their_sql_gave(by_day, name):
     expected = pa.concat_tables(compute_many(as_it_stood, {"flights": by_day}, spans).values())
     assert sha256_table(rows) == sha256_table(expected)
     assert rows.num_rows == expected.num_rows > 3 * len(COMPUTED) - 3
+
+
+def test_the_view_in_python_is_what_numpy_makes_of_the_same_flights(by_day, declared):
+    """For each destination, the median of what a flight of the last day took beyond its route's median of 28."""
+    day = DAYS[58]
+    flights = pa.concat_tables([by_day[each] for each in DAYS[31:59]]).filter(pc.field("air_time").is_valid())
+
+    rows = compute_many(declared["headwinds"][1], {"flights": by_day}, {day: Span.day(day)})[day].to_pylist()
+
+    dest = np.array(flights["dest"].to_pylist())
+    route = np.char.add(np.array(flights["origin"].to_pylist()), dest)
+    minutes = flights["air_time"].to_numpy().astype(float)
+    usual = {name: np.median(minutes[route == name]) for name in np.unique(route)}
+    longer = minutes - np.array([usual[name] for name in route])
+    newest = flights["reported_at"].to_numpy() >= np.datetime64(day)
+    assert {row["dest"]: row["longer_than_usual_1d"] for row in rows} == {
+        str(name): float(np.median(longer[newest & (dest == name)])) for name in np.unique(dest[newest])
+    }

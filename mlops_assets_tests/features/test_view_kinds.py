@@ -125,6 +125,21 @@ def test_no_kind_sees_a_partition_outside_its_look_back(kind):
 
 
 @every_kind
+def test_of_a_whole_table_every_kind_sees_what_it_would_see_of_its_partitions(kind):
+    """SQL and functions cut it themselves; aggregates, and a function over `times`, cannot but do so."""
+    whole, spans = pa.concat_tables(BY_DAY.values()), {day: Day(day) for day in DAYS}
+    expected = compute_many(view_of("sql"), {"flights": BY_DAY}, spans)
+    cut_for_it = POLARS.replace("at >= partition_end - timedelta(days=3), at < partition_end", "pl.lit(True)")
+    view = view_of(kind) if kind != "polars" else view_of(kind, **in_python(cut_for_it, times={"flights": "seen"}))
+
+    rows = compute_many(view, {"flights": whole}, spans)
+
+    assert {day: sha256_table(found) for day, found in rows.items()} == {
+        day: sha256_table(found) for day, found in expected.items()
+    }
+
+
+@every_kind
 def test_every_kind_is_stamped_alike(kind):
     """True at the end of the partition, known when it can be looked up."""
     day = Day(DAYS[4])

@@ -29,4 +29,14 @@ def local_hour(departure_local: Array) -> Array:
     return hour_of_day(departure_local)
 
 
-FEATURES = ("carrier", "origin", "dest", "distance", local_hour, "wind_speed", "manufacturer", "seats")
+FEATURES = (
+    "carrier",
+    "origin",
+    "dest",
+    "distance",
+    local_hour,
+    "longer_than_usual_1d",
+    "wind_speed",
+    "manufacturer",
+    "seats",
+)
