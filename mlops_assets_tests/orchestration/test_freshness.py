@@ -145,6 +145,11 @@ def test_dagster_is_told_when_a_table_becomes_stale_and_fresh_again(stale):
     assert "67.0 days ago" in told["raw/orders"].description
     assert {event.check_name for event in first.asset_events} == {CHECK}
     assert again.asset_events == []
+    for event in first.asset_events:
+        stale.instance.report_runless_asset_event(event)  # as the daemon does
+    keys = [dg.AssetCheckKey(event.asset_key, CHECK) for event in first.asset_events]
+    shown = stale.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert [shown[key].status.value for key in keys] == ["FAILED"] * 3
     assert all(event.passed for event in fresh.asset_events)
     assert len(fresh.asset_events) == 3
 
