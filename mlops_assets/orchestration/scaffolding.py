@@ -1,12 +1,12 @@
 """New folders: a model's three files, filled in from a data file where one is given; tables and views to fill in."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copyfile
 from textwrap import fill, indent
-from typing import Any
+from typing import Any, Literal
 
 import click
 import dagster as dg
@@ -97,6 +97,18 @@ attributes:
   sql: SELECT customer, count(*) AS customer_rows, max(at) AS newest FROM seen GROUP BY customer
 """
 
+SOURCES_TO_FILL_IN: dict[str, Callable[[str], dict[str, Any]]] = {
+    "files": lambda name: {"paths": [f"{{here}}/{name}.csv"]},
+    "sql": lambda name: {"url": f"sqlite:///{{here}}/{name}.sqlite", "query": f"SELECT id, at FROM {name}"},
+    "http": lambda name: {
+        "url": f"https://example.org/{name}",
+        "records": "data",
+        "pages": {"kind": "cursor", "next": "next"},
+        "auth": {"variable": f"{name.upper()}_TOKEN"},
+        "types": {"id": "string", "at": "timestamp"},
+    },
+    "events": lambda name: {"id": "id", "time_column": "at", "types": {"id": "string", "at": "timestamp"}},
+}
 REQUEST_TYPES = {"string": "str", "timestamp": "datetime"}  # the other columns are sent as numbers
 
 
@@ -263,21 +275,32 @@ class ModelPipelineScaffolder(dg.Scaffolder[ModelParams]):
         return write_model_of(Path(told.data), folder, key=told.key, time=told.time, label=told.label)
 
 
-class RawTableScaffolder(dg.Scaffolder[BaseModel]):
+class TableParams(BaseModel):
+    """What `dg scaffold defs` may be told about a new raw table."""
+
+    kind: Literal["files", "sql", "http", "events"] = Field(
+        default="files", description="Where its rows come from: files, sql, http or events."
+    )
+
+
+class RawTableScaffolder(dg.Scaffolder[TableParams]):
     """Makes a folder with one raw table to fill in."""
 
-    def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
+    @classmethod
+    def get_scaffold_params(cls) -> type[TableParams]:
+        """Give the parameters of `dg scaffold defs`."""
+        return TableParams
+
+    def scaffold(self, request: dg.ScaffoldRequest[TableParams]) -> None:
         """Write defs.yaml."""
         with refusals_in_words(request.target_path):
             name = require_name("table", request.target_path.name)
-        scaffold_component(
-            request,
-            {
-                "table": name,
-                "source": {"kind": "files", "paths": [f"{{here}}/{name}.csv"]},
-                "contract": {"columns": {"id": {"type": "string", "unique": True}, "at": {"type": "timestamp"}}},
-            },
-        )
+        kind = request.params.kind if request.params else "files"
+        columns: dict[str, Any] = {"id": {"type": "string", "unique": True}, "at": {"type": "timestamp"}}
+        if kind == "events":
+            columns["recorded_at"] = {"type": "timestamp"}
+        source = {"kind": kind, **SOURCES_TO_FILL_IN[kind](name)}
+        scaffold_component(request, {"table": name, "source": source, "contract": {"columns": columns}})
 
 
 class FeatureTableScaffolder(dg.Scaffolder[BaseModel]):

@@ -7,10 +7,18 @@ import click
 import dagster as dg
 import pyarrow.csv
 import pytest
+import yaml
 
 from mlops_assets.cli.new import make_project
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN
-from mlops_assets.orchestration.scaffolding import ModelParams, ModelPipelineScaffolder
+from mlops_assets.orchestration.scaffolding import (
+    ModelParams,
+    ModelPipelineScaffolder,
+    RawTableScaffolder,
+    TableParams,
+)
+from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.sources import SOURCES
 from mlops_assets_tests._commands import execute, run
 from mlops_assets_tests._endpoint import running_endpoint
 from mlops_assets_tests._sales import ROLES, sales, sales_csv
@@ -31,6 +39,7 @@ def test_whatever_is_scaffolded_loads_as_it_is_made(project):
     roles = [part for role, column in ROLES.items() for part in (f"--{role}", column)]
     for component in ("RawTable", "FeatureTable", "ModelPipeline"):
         run("dg", "scaffold", "defs", COMPONENT.format(component), f"blank_{component.lower()}", cwd=project)
+    run("dg", "scaffold", "defs", COMPONENT.format("RawTable"), "claims", "--kind", "events", cwd=project)
     run("dg", "scaffold", "defs", MODEL, "gifts", "--data", "../sales.csv", *roles, cwd=project)
 
     said = run("dg", "check", "defs", cwd=project)
@@ -101,3 +110,23 @@ def test_a_folder_with_something_in_it_is_kept_when_a_model_is_refused(tmp_path)
         ModelPipelineScaffolder().scaffold(asked)
 
     assert (asked.target_path / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_table_of_every_kind_of_source_is_scaffolded_as_it_may_be_declared(tmp_path, kind):
+    """The source is to be filled in, and stands in a declaration that loads."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
+
+    RawTableScaffolder().scaffold(
+        dg.ScaffoldRequest(
+            type_name=COMPONENT.format("RawTable"),
+            target_path=folder,
+            scaffold_format="yaml",
+            project_root=tmp_path,
+            params=TableParams(kind=kind),
+        )
+    )
+
+    written = yaml.safe_load((folder / "defs.yaml").read_text())
+    assert TableDeclaration.model_validate(written["attributes"]).source.kind == kind
