@@ -191,7 +191,7 @@ def test_the_secret_comes_from_the_environment_and_goes_only_there(service, monk
     assert "s3cret" not in str(caught.value) + repr(caught.value.facts)
 
 
-@pytest.mark.parametrize("value", [None, "", "caf\u00e9", "a\tb"])
+@pytest.mark.parametrize("value", [None, "", "\u00e9t\u00e9", "a\tb"])
 def test_a_secret_that_is_not_there_is_told_before_anybody_is_asked(service, monkeypatch, value):
     """By the variable's name, and without its value."""
     if value is not None:
