@@ -6,6 +6,7 @@ and too many bad rows block the batch. A quality suite says what a batch as a wh
 
 from mlops_assets.validation.contract import ColumnRule, Contract
 from mlops_assets.validation.freshness import Promise, staleness
+from mlops_assets.validation.pieces import validate_pieces
 from mlops_assets.validation.quarantine import Validation, validate
 from mlops_assets.validation.row_rule import RowRule
 from mlops_assets.validation.structure import conform
@@ -27,4 +28,5 @@ __all__ = [
     "odd_whole",
     "staleness",
     "validate",
+    "validate_pieces",
 ]

@@ -1,13 +1,12 @@
 """What another contract would make of rows that are stored already."""
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 
 import polars as pl
 import pyarrow as pa
 
 from mlops_assets.validation.contract import Contract
+from mlops_assets.validation.quarantine import as_frame
 from mlops_assets.validation.structure import conform
 
 
@@ -46,5 +45,7 @@ def keeps(rows: pa.Table, contract: Contract) -> pl.Series:
     conformed, structural = conform(rows, contract)
     if structural:
         return pl.repeat(False, rows.num_rows, eager=True)
-    broken = broken_rules(pl.DataFrame(conformed), contract)
-    return reduce(and_, (rule.holds for rule in broken), pl.repeat(True, rows.num_rows, eager=True))
+    kept = pl.repeat(True, rows.num_rows, eager=True)
+    for rule in broken_rules(as_frame(conformed), contract):
+        kept = kept.scatter(rule.rows, False)
+    return kept

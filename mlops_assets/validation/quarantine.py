@@ -1,7 +1,8 @@
 """The rows of a batch, parted: those that keep their contract and those that do not."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 import pyarrow as pa
@@ -9,6 +10,9 @@ import pyarrow as pa
 from mlops_assets.errors import EXAMPLES_SHOWN, ContractError
 from mlops_assets.validation.contract import REASON_COLUMN, RULE_COLUMN, STRUCTURE, VALUE_COLUMN, Contract
 from mlops_assets.validation.structure import conform
+
+if TYPE_CHECKING:
+    from mlops_assets.validation.rules import BrokenRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,20 +94,45 @@ def validate(rows: pa.Table, contract: Contract, *, table: str, waived: Set[str]
         )
     conformed, structural = conform(rows, contract)
     if structural:
-        return _part(conformed, contract, table, _refusals(rows, structural), {STRUCTURE: rows.num_rows}, structural)
+        return refused_whole(rows, conformed, structural, contract, table=table)
     from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
 
-    frame = pl.DataFrame(conformed)
-    broken = broken_rules(frame, contract)
+    frame = as_frame(conformed)
+    return parted(conformed, frame, broken_rules(frame, contract), contract, table=table, waived=waived)
+
+
+def as_frame(rows: pa.Table) -> pl.DataFrame:
+    """Give the rows as Polars sees them, without copying more than its text takes."""
+    return cast("pl.DataFrame", pl.from_arrow(rows, rechunk=False))
+
+
+def refused_whole(
+    rows: pa.Table, conformed: pa.Table, structural: tuple[str, ...], contract: Contract, *, table: str
+) -> Validation:
+    """Give the validation of `rows` whose columns are not the contract's; `conformed` is what of them fits it."""
+    return _part(conformed, contract, table, _refusals(rows, structural), {STRUCTURE: rows.num_rows}, structural)
+
+
+def parted(
+    conformed: pa.Table,
+    frame: pl.DataFrame,
+    broken: "Sequence[BrokenRule]",
+    contract: Contract,
+    *,
+    table: str,
+    waived: Set[str],
+) -> Validation:
+    """Part the rows that break none of the rules but `waived` ones from the others, those with their reasons.
+
+    `frame` holds the rows of `conformed`.
+    """
     found = [rule for rule in broken if rule.name not in waived]
-    counts = {rule.name: rule.holds.len() - int(rule.holds.sum()) for rule in broken}
+    counts = {rule.name: rule.rows.len() for rule in broken}
     refused = [
-        frame.lazy()
-        .select(rule.columns)
-        .with_row_index("row")
-        .filter(~rule.holds)
+        frame.select(pl.col(rule.columns).gather(rule.rows))
+        .lazy()
         .select(
-            "row",
+            rule.rows.alias("row"),
             pl.lit(rule.name).alias(RULE_COLUMN),
             _as_text(rule.columns).alias(VALUE_COLUMN),
             pl.format("{}, found {}", pl.lit(rule.demand), _as_text(rule.columns)).alias(REASON_COLUMN),

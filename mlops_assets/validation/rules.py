@@ -3,8 +3,9 @@
 Imported only where rows are checked: pandera takes seconds to load.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import pandera.polars as pa
 import polars as pl
@@ -13,25 +14,28 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrors
 
 from mlops_assets.errors import ContractError
-from mlops_assets.validation.contract import POLARS_TYPES, ColumnRule, Contract
-from mlops_assets.validation.row_rule import RowRule
+from mlops_assets.validation.contract import ColumnRule, Contract
+
+About = Literal["rows", "keys"]
+BOTH: tuple[About, ...] = ("rows", "keys")
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """A rule, what it asks for in words, the columns it reads, and for each row whether it holds."""
+    """A rule, what it asks for in words, the columns it reads, and the numbers of the rows that break it, in order."""
 
     name: str
     demand: str
     columns: tuple[str, ...]
-    holds: pl.Series
+    rows: pl.Series
 
 
-def broken_rules(frame: pl.DataFrame, contract: Contract) -> list[BrokenRule]:
+def broken_rules(frame: pl.DataFrame, contract: Contract, *, about: tuple[About, ...] = BOTH) -> list[BrokenRule]:
     """Give every rule of `contract` that some row of `frame` breaks, all of them at once.
 
-    `frame` must have the columns and types of the contract. It must be materialized: on a LazyFrame pandera looks at
-    the schema only and would pass any row.
+    Rules `about` rows look at one row at a time, those about keys at all of them. `frame` must have the columns and
+    types of the contract. It must be materialized: on a LazyFrame pandera looks at the schema only and would pass any
+    row.
     """
     if not isinstance(frame, pl.DataFrame):
         raise ContractError(
@@ -40,13 +44,27 @@ def broken_rules(frame: pl.DataFrame, contract: Contract) -> list[BrokenRule]:
             found=type(frame).__name__,
         )
     compiled = CompiledContract(contract)
-    # said here, or PANDERA_VALIDATION_DEPTH in somebody's environment would switch the rules off
-    with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
-        try:
-            compiled.schema().validate(frame, lazy=True)
-        except SchemaErrors as errors:
-            return [compiled.broken(error) for error in errors.schema_errors]
-    return []
+    found = []
+    if "rows" in about:
+        # One check of all rules together is many times cheaper than a check each, which only bad rows are worth.
+        bad = next(iter(compiled.found_in(frame, compiled.schema_of_all_at_once())), None)
+        if bad is not None:
+            worth = frame.with_row_index("_row")[bad.rows]
+            broken = compiled.found_in(worth.drop("_row"), compiled.schema(("rows",)))
+            found = [replace(rule, rows=worth["_row"].gather(rule.rows)) for rule in broken]
+    if "keys" in about:
+        found += compiled.found_in(frame, compiled.schema(("keys",)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A rule about one row: `holds` says of each whether it keeps it, and is never null."""
+
+    name: str
+    demand: str
+    columns: tuple[str, ...]
+    holds: pl.Expr
 
 
 class CompiledContract:
@@ -54,74 +72,91 @@ class CompiledContract:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self.demands: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._rules = [
+            *(each for name, rule in contract.columns.items() for each in _of_column(name, rule)),
+            *(_Rule(name, rule.demand, rule.columns, rule.expression) for name, rule in contract.rules.items()),
+        ]
+        self._keys = {
+            f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})": key for key in contract.keys
+        }
+        self.demands = {rule.name: (rule.demand, rule.columns) for rule in self._rules} | {
+            name: (f"{' and '.join(key)} must tell the row from every other", key) for name, key in self._keys.items()
+        }
 
-    def schema(self) -> pa.DataFrameSchema:
-        """Give the contract as pandera's own object."""
+    def schema(self, about: tuple[About, ...] = BOTH) -> pa.DataFrameSchema:
+        """Give the contract as pandera's own object, or what of it is about rows or keys alone."""
+        # Checks of the frame, none of a column: pandera spends more on a column than the check of one costs.
+        rules = self._rules if "rows" in about else []
+        keys = self._keys if "keys" in about else {}
         return pa.DataFrameSchema(
-            {
-                name: pa.Column(POLARS_TYPES[rule.type], self._of_column(name, rule), nullable=rule.nullable)
-                for name, rule in self.contract.columns.items()
-            },
             checks=[
-                *(self._of_row(name, rule) for name, rule in self.contract.rules.items()),
-                *(self._of_key(key) for key in self.contract.keys),
+                *(_check(rule.name, rule.holds) for rule in rules),
+                *(pa.Check(_tells_apart(key), name=name, n_failure_cases=1) for name, key in keys.items()),
             ],
         )
 
-    def broken(self, error: SchemaError) -> BrokenRule:
-        """Give the rule that one of pandera's findings is about.
+    def schema_of_all_at_once(self) -> pa.DataFrameSchema:
+        """Give one check that holds for a row if all rules about rows do."""
+        holds = [rule.holds for rule in self._rules]
+        return pa.DataFrameSchema(checks=[_check(_ALL, pl.all_horizontal(holds))] if holds else None)
+
+    def found_in(self, frame: pl.DataFrame, schema: pa.DataFrameSchema) -> list[BrokenRule]:
+        """Give what pandera finds in `frame`.
 
         Raises:
-            ContractError: The finding is about no row, but about a rule that could not be evaluated.
+            ContractError: A rule could not be evaluated.
         """
-        name = f"{error.column_name}.nullable" if error.check == "not_nullable" else getattr(error.check, "name", "")
-        if name not in self.demands or not isinstance(error.check_output, pl.DataFrame):
+        # said here, or PANDERA_VALIDATION_DEPTH in somebody's environment would switch the rules off
+        with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+            try:
+                schema.validate(frame, lazy=True)
+            except SchemaErrors as errors:
+                return [self._broken(error) for error in errors.schema_errors]
+        return []
+
+    def _broken(self, error: SchemaError) -> BrokenRule:
+        name = getattr(error.check, "name", "")
+        if name not in {*self.demands, _ALL} or not isinstance(error.check_output, pl.DataFrame):
             raise ContractError(
                 f"A rule could not be evaluated, so no row was judged: {error}. "
                 f"Correct the rule in the contract, or report this if the rule is right.",
             ) from error
-        demand, columns = self.demands[name]
-        return BrokenRule(name, demand, columns, error.check_output.to_series())
-
-    def _named(self, name: str, demand: str, columns: tuple[str, ...]) -> str:
-        self.demands[name] = (demand, columns)
-        return name
-
-    def _of_column(self, column: str, rule: ColumnRule) -> list[pa.Check]:
-        def named(kind: str, demand: str) -> str:
-            return self._named(f"{column}.{kind}", f"{column} {demand}", (column,))
-
-        named("nullable", "must not be missing")
-        checks = []
-        if rule.type == "float64":
-            checks.append(pa.Check(_is_finite, name=named("finite", "must be finite")))
-        if rule.min is not None:
-            checks.append(pa.Check.ge(rule.min, name=named("min", f"must be at least {rule.min}")))
-        if rule.max is not None:
-            checks.append(pa.Check.le(rule.max, name=named("max", f"must be at most {rule.max}")))
-        if rule.isin is not None:
-            choices = ", ".join(map(str, rule.isin))
-            checks.append(pa.Check.isin(rule.isin, name=named("isin", f"must be one of {choices}")))
-        if rule.regex is not None:
-            whole = rf"^(?:{rule.regex})$"
-            checks.append(pa.Check.str_contains(whole, name=named("regex", f"must match {rule.regex}")))
-        return checks
-
-    def _of_row(self, name: str, rule: RowRule) -> pa.Check:
-        def check(data: PolarsData) -> pl.LazyFrame:
-            return data.lazyframe.select(rule.expression)
-
-        return pa.Check(check, name=self._named(name, rule.demand, rule.columns))
-
-    def _of_key(self, key: tuple[str, ...]) -> pa.Check:
-        name = f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})"
-        demand = f"{' and '.join(key)} must tell the row from every other"
-        return pa.Check(_tells_apart(key), name=self._named(name, demand, key))
+        demand, columns = self.demands.get(name, ("", ()))
+        return BrokenRule(name, demand, columns, (~error.check_output.to_series()).arg_true())
 
 
-def _is_finite(data: PolarsData) -> pl.LazyFrame:
-    return data.lazyframe.select(pl.col(data.key).is_finite())
+_ALL = "all rules"
+
+
+def _name_of(key: tuple[str, ...]) -> str:
+    return f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})"
+
+
+def _of_column(column: str, rule: ColumnRule) -> Iterator[_Rule]:
+    value = pl.col(column)
+
+    def named(kind: str, demand: str, holds: pl.Expr) -> _Rule:
+        return _Rule(f"{column}.{kind}", f"{column} {demand}", (column,), holds.fill_null(True))
+
+    if not rule.nullable:
+        yield named("nullable", "must not be missing", value.is_not_null())
+    if rule.type == "float64":
+        yield named("finite", "must be finite", value.is_finite())
+    if rule.min is not None:
+        yield named("min", f"must be at least {rule.min}", value >= rule.min)
+    if rule.max is not None:
+        yield named("max", f"must be at most {rule.max}", value <= rule.max)
+    if rule.isin is not None:
+        yield named("isin", f"must be one of {', '.join(map(str, rule.isin))}", value.is_in(rule.isin))
+    if rule.regex is not None:
+        yield named("regex", f"must match {rule.regex}", value.str.contains(rf"^(?:{rule.regex})$"))
+
+
+def _check(name: str, holds: pl.Expr) -> pa.Check:
+    def check(data: PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(holds.alias("holds"))
+
+    return pa.Check(check, name=name, n_failure_cases=1)  # we keep bad rows ourselves; pandera would copy each
 
 
 def _tells_apart(key: tuple[str, ...]) -> Callable[[PolarsData], pl.LazyFrame]:

@@ -50,7 +50,9 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(found):
         return _cast(pc.cast(column, found.value_type), wanted)
     if pa.types.is_floating(found):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, found), column)
+        nan = pc.is_nan(column)
+        if pc.any(nan).as_py():
+            column = pc.if_else(nan, pa.scalar(None, found), column)
     if found == wanted:
         return column
     if not pa.types.is_null(found) and not any(is_kind(found) and is_kind(wanted) for is_kind in _KINDS):
