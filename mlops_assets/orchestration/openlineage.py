@@ -70,7 +70,10 @@ def events_of(run: dg.DagsterRun, log: Iterable[dg.EventLogEntry], *, namespace:
         elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             asset = assets.setdefault(check.asset_key.to_user_string(), _Asset(check.asset_key.to_user_string()))
-            asset.step, asset.checked_at = entry.step_key, entry.timestamp
+            asset.step, asset.checked_at = (
+                asset.step or entry.step_key,
+                entry.timestamp,
+            )  # some have a step of their own
             asset.checks.append(check)
         elif event.asset_key is not None:
             asset = assets.setdefault(event.asset_key.to_user_string(), _Asset(event.asset_key.to_user_string()))
@@ -126,7 +129,7 @@ class _Teller:
             name = f"{asset.key}/checks"
             sound = all(check.passed or check.severity is dg.AssetCheckSeverity.WARN for check in asset.checks)
             end = RunState.COMPLETE if sound else RunState.FAIL
-            yield self._event(RunState.START, name, asset.made_at or started, asset)
+            yield self._event(RunState.START, name, started, asset)
             yield self._event(end, name, asset.checked_at, asset, inputs=[checked])
 
     def _event(
