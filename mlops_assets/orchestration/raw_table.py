@@ -20,7 +20,7 @@ from mlops_assets.orchestration.partitions import freshness_policy
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import RawTableScaffolder
-from mlops_assets.orchestration.steps.arriving import note_read_whole, odd_volumes
+from mlops_assets.orchestration.steps.arriving import note_read_whole
 from mlops_assets.orchestration.steps.contracts import refusal_of
 from mlops_assets.orchestration.steps.ingesting import Judged, ingest, judge
 from mlops_assets.orchestration.steps.redriving import waive
@@ -113,7 +113,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         checks = [
             _check(raw_key, "contract_version", {}),
             _check(raw_key, "arrived", came.late),
-            _volume(raw_key, declared, odd_volumes(declared, stores, keys(context))),
+            _volume(raw_key, declared, came.odd),
             _check(raw_key, "structure", came.misfits),
         ]
         if came.version is None:

@@ -26,7 +26,9 @@ table { border-collapse: collapse; width: 100% }
 th { text-align: left; font-weight: 600; font-size: 13px; color: var(--dim) }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } th.number { text-align: right }
+td.found { white-space: normal; max-width: 170px; overflow-wrap: anywhere }
 code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere }
+.met, .failed, .warns { white-space: nowrap }
 .failed { color: var(--bad); font-weight: 600 } .warns { color: var(--held); font-weight: 600 }
 .met { color: var(--good) } .why { display: block; color: var(--dim); font-size: 13px }
 svg { display: block; overflow: visible } polyline { fill: none; stroke: var(--dim); stroke-width: 1.2 }
@@ -51,7 +53,7 @@ def page(quality: BatchQuality, history: Sequence[tuple[str, BatchQuality]]) -> 
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(quality.table)}, {escape(day)}: data quality</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(quality.table)} <span class=dim>{escape(day)}</span></h1>"
-        f"{_verdict(quality)}{_figures(quality)}{_rules(quality)}{_expectations(quality, history)}{_trend(history)}"
+        f"{_verdict(quality)}{_figures(quality)}{_trend(history)}{_rules(quality)}{_expectations(quality, history)}"
         f"<p class=dim>Judged at {quality.at:%Y-%m-%d %H:%M} UTC.</p></body></html>\n"
     )
 
@@ -65,9 +67,10 @@ def _verdict(quality: BatchQuality) -> str:
         )
     if quality.quarantined:
         return '<p><span class="verdict part">let through in part</span> Rows that break a rule are held.</p>'
+    kept = "Every row breaks waived rules at most." if quality.waived else "Every row keeps the contract."
     if warned:
-        return '<p><span class="verdict warned">let through with a warning</span> Every row keeps the contract.</p>'
-    return '<p><span class="verdict passed">let through</span> Every row keeps the contract.</p>'
+        return f'<p><span class="verdict warned">let through with a warning</span> {kept}</p>'
+    return f'<p><span class="verdict passed">let through</span> {kept}</p>'
 
 
 def _figures(quality: BatchQuality) -> str:
@@ -105,9 +108,10 @@ def _expectations(quality: BatchQuality, history: Sequence[tuple[str, BatchQuali
     head = "<tr><th>of</th><th>expectation</th><th class=number>found</th><th>last batches</th><th></th></tr>"
     lines = "".join(
         f"<tr><td>{escape(each.column or 'the table')}</td><td>{escape(_words(each.name))}<br>"
-        f"<code>{escape(each.expected)}</code>{_why(each)}</td><td class=number>{escape(_shown(each.observed))}</td>"
+        f"<code>{escape(each.expected)}</code>{_why(each)}</td>"
+        f'<td class="number found">{escape(_shown(each.observed))}</td>'
         f"<td>{line([_point(each, number, batch) for _, batch in history])}</td><td>{_mark(each, quality)}</td></tr>"
-        for number, each in enumerate(quality.expectations)
+        for number, each in sorted(enumerate(quality.expectations), key=lambda asked: asked[1].success)
     )
     return f"<h2>The batch as a whole</h2><div class=scroll><table>{head}{lines}</table></div>"
 

@@ -7,6 +7,7 @@ from mlops_assets.validation.contract import STRUCTURE, Contract
 from mlops_assets.validation.suite import QualitySuite
 
 ARRIVED = "arrived"  # the rule that rows came at all, and late enough
+VOLUME = "volume"  # the rule that about as many came as usual
 
 
 def require_waivable(rules: Iterable[str], contract: Contract, suite: QualitySuite | None) -> None:
@@ -20,7 +21,7 @@ def require_waivable(rules: Iterable[str], contract: Contract, suite: QualitySui
 
     compiled = CompiledContract(contract)
     compiled.schema()
-    known = {*compiled.demands, ARRIVED, *(each.rule for each in (suite.expectations if suite else ()))}
+    known = {*compiled.demands, ARRIVED, VOLUME, *(each.rule for each in (suite.expectations if suite else ()))}
     relied_on = _relied_on(contract)
     for rule in rules:
         if why := relied_on.get(rule):

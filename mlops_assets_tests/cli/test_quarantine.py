@@ -142,6 +142,18 @@ def test_a_day_without_rows_flows_on_once_that_is_waived(new_shop, mlops):
     assert not new_shop.bring_in(DAY)
 
 
+def test_driving_again_is_no_way_around_a_blocked_arrival(new_shop, mlops):
+    """A day without rows stays out until somebody says that it may."""
+    new_shop.land(DAY, orders(DAY).slice(0, 0))
+    assert new_shop.bring_in(DAY)
+
+    code, said = mlops("redrive", "orders", DAY)
+
+    assert code == 1
+    assert "blocked" in said
+    assert not new_shop.home.tables.exists("validated/orders")
+
+
 @pytest.mark.parametrize(
     ("rule", "why"),
     [

@@ -79,6 +79,7 @@ def test_a_page_says_what_was_found():
     ("changed", "said"),
     [
         ({}, ">let through<"),
+        ({"waived": {"a.min": 2}, "waivers": ("a.min",)}, "breaks waived rules at most"),
         ({"blocked": "half of it is missing"}, "half of it is missing"),
         ({"expectations": (expectation(99.0, success=False, severity="warn"),)}, "let through with a warning"),
     ],
@@ -99,6 +100,15 @@ def test_the_trend_leads_to_the_pages_of_the_batches_before():
     assert re.findall(r'<a href="([^"]+)"', text) == [f"../2013-02-0{n}/0001.html" for n in (6, 7, 8)]
     assert text.count('class="bad"') == 1
     assert "2013-02-07: 99" in text
+
+
+def test_what_is_not_met_stands_before_what_is():
+    """Of twenty lines one is looked for."""
+    met, unmet = replace(expectation(1.0), column="a_met"), replace(expectation(2.0, success=False), column="z_unmet")
+
+    text = made(batch(expectations=(met, unmet), blocked="z"))
+
+    assert text.index("z_unmet") < text.index("a_met")
 
 
 def test_another_suite_leaves_no_wrong_trend():

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mlops_assets.errors import examples
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
+from mlops_assets.orchestration.steps.arriving import odd_volumes
 from mlops_assets.orchestration.steps.contracts import NOTE, contract_of, take_over
 from mlops_assets.orchestration.steps.reopening import made_of, stamps_of
 from mlops_assets.orchestration.steps.standing import Key, came, standing
@@ -26,15 +27,16 @@ from mlops_assets.validation import Validation, conform, validate
 from mlops_assets.validation.contract import STRUCTURE
 from mlops_assets.validation.report import page
 from mlops_assets.validation.suite import QualitySuite, check
-from mlops_assets.validation.waiving import ARRIVED
+from mlops_assets.validation.waiving import ARRIVED, VOLUME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingested:
-    """What came in. `version` is None if nothing could be kept; `late` and `misfits` say what is wrong with batches."""
+    """What came in. `version` is None if nothing could be kept; the others say what is wrong with which batches."""
 
     version: TableVersion | None
     late: dict[Key, str]
+    odd: dict[Key, str]
     misfits: dict[Key, str]
 
 
@@ -108,7 +110,12 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
         for key, batch in sound.items()
         if ARRIVED not in said[key].waived and (fault := _lateness(batch, key, declared))
     }
-    for key, fault in {**late, **misfits}.items():
+    odd = {
+        key: fault
+        for key, fault in odd_volumes(declared, stores, list(sound)).items()
+        if VOLUME not in said[key].waived
+    }
+    for key, fault in {**(odd if declared.volume.on_fault == "block" else {}), **late, **misfits}.items():
         held = rows[key].num_rows if key in misfits else 0
         stores.quality.add(
             BatchQuality(
@@ -123,7 +130,7 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
             ),
             page,
         )
-    return Ingested(version=version, late=late, misfits=misfits)
+    return Ingested(version=version, late=late, odd=odd, misfits=misfits)
 
 
 def judge(

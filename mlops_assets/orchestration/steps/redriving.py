@@ -99,12 +99,15 @@ def correct(
 
 
 def needs_source(declared: TableDeclaration, stores: Home, key: Key) -> bool:
-    """Tell whether a batch must be taken in again before it can be judged: what is to be judged is not in `raw` yet."""
+    """Tell whether a batch must be taken in again before it can be judged.
+
+    So it is if what is to be judged is not in `raw` yet, or was stopped there: it came too early, or too few rows came.
+    """
     raw = f"raw/{declared.table}"
     if not stores.tables.exists(raw) or (key and key not in stores.tables.partitions(raw)):
         return True
     newest = stores.quality.newest(declared.table, key)
-    if newest is not None and STRUCTURE in newest.rules:
+    if newest is not None and newest.blocked and not newest.expectations and set(newest.rules) <= {STRUCTURE}:
         return True
     correction = standing(stores, declared.table, [key])[key].correction
     if correction is None:
