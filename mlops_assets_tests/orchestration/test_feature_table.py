@@ -1,5 +1,8 @@
 """A view is computed once: into its table, which training reads, and into the online store, which serving reads."""
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.records import FeatureView
-from mlops_assets_tests._shop import BRANCHES, days, orders
+from mlops_assets_tests._shop import BRANCHES, days, orders, the_end_of
 
 DAYS = days("2024-01-01", 3)
 HOUR = timedelta(hours=1)
@@ -66,6 +69,44 @@ def test_bringing_an_old_day_in_again_leaves_the_newer_row_online(filled):
     assert not filled.bring_in(DAYS[0])
 
     assert looked_up(filled, at) == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlops_assets.stores.tables import TableStore
+from mlops_assets_tests._shop import Shop
+write = TableStore.write_partitions
+
+def killed(store, table, *arguments, **options):
+    if table.startswith("features/"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(store, table, *arguments, **options)
+
+TableStore.write_partitions = killed
+Shop.on(Path(sys.argv[1]), Path(sys.argv[2])).bring_in(sys.argv[3])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_between_the_store_and_the_table_is_made_good_by_the_next(filled, shop_project):
+    """The table does not claim the day that the store has, so the day is done again, and then both have it."""
+    day = days("2024-01-01", 4)[-1]
+    filled.land(day)
+    at = the_end_of(day) + HOUR
+    arguments = [str(shop_project), str(filled.home.root), day]
+
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True)
+    claimed = filled.home.tables.partitions("features/branch_returns")
+    early, _ = looked_up(filled, at)
+    failed = filled.bring_in(day)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert day not in claimed
+    assert not failed
+    offline = {row["branch"]: row["return_rate_7d"] for row in filled.rows("features/branch_returns", day)}
+    assert looked_up(filled, at) == (offline, {"ok"})
+    assert early == offline
 
 
 def test_the_asset_says_what_its_columns_mean_and_come_from(filled):
