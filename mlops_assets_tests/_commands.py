@@ -59,9 +59,9 @@ def run(*command: str, cwd: Path, timeout_s: float = 120, **settings: str) -> st
 
 
 @contextmanager
-def stack_up(*options: str, cwd: Path, **settings: str) -> Iterator[None]:
+def stack_up(*options: str, cwd: Path, log: Path | None = None, **settings: str) -> Iterator[None]:
     """Run `mlops up` until the block ends; the block begins once it has printed its addresses."""
-    log = cwd / "up.log"
+    log = log or cwd / "up.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             ["mlops", "up", *options], cwd=cwd, env=environment(**settings), stdout=output, stderr=subprocess.STDOUT

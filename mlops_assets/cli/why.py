@@ -80,6 +80,6 @@ def _time(moment: datetime) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "-" if value is None else str(value)
+    if value is None or value != value:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -148,3 +148,24 @@ def test_a_mistake_is_told_in_words(mlops, arguments, told):
     assert code != 0
     assert told in said
     assert "Traceback" not in said
+
+
+def test_an_erasure_request_finds_the_order_in_tables_log_and_version(mlops, order, answered):
+    """By its id, which is the id of the request, too."""
+    code, said, _ = mlops("lineage", "--subject", order["order_id"])
+
+    assert code == 0
+    assert said.startswith(f"order_id {order['order_id']!r} is held by")
+    lines = {line.split()[0]: line for line in said.splitlines() if line.startswith("    ")}
+    assert set(lines) >= {"raw/orders", "validated/orders", f"{MODEL}/training_set", MODEL, f"{MODEL}@1"}
+    assert "1 row in 2024-01-28" in lines[MODEL]
+    assert "as of the windows they fall into" in lines["features/branch_returns"]
+
+
+def test_a_key_or_a_column_but_not_both_is_traced(mlops):
+    """Nor neither."""
+    for arguments in ([], ["orders.branch", "--subject", "east"]):
+        code, _, said = mlops("lineage", *arguments)
+
+        assert code == 2
+        assert "or a key with --subject" in said
