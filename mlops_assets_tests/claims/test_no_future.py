@@ -32,15 +32,19 @@ def other(name: str, rows: pa.Table, seed: int) -> pa.Table:
     """Give a batch as it came in another world: same flights and hours, other outcomes, a tenth of them gone."""
     chance = np.random.default_rng(seed)
     n = rows.num_rows
-    if name == "flights":
-        moved = {"arr_delay": chance.integers(-60, 120, n), "air_time": chance.integers(60, 260, n)}
-        moved |= {"cancelled": chance.random(n) < 0.3, "diverted": chance.random(n) < 0.1}
+    if name == "flights":  # three in ten never left; the contract asks that all of a flight agrees with that
+        left = pa.array(chance.random(n) >= 0.3)
+        outcomes = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")
+        moved = {column: pc.if_else(left, rows[column], None) for column in outcomes}
+        moved |= {"cancelled": pc.or_(rows["cancelled"], pc.invert(left)), "diverted": pc.and_(rows["diverted"], left)}
     else:
-        moved = {"temp": chance.uniform(-20, 100, n), "precip": chance.uniform(0, 3, n)}
+        temp = chance.uniform(-20, 100, n)
+        moved = {"temp": temp, "dewp": temp - chance.uniform(0, 30, n), "precip": chance.uniform(0, 3, n)}
         moved |= {"wind_speed": chance.uniform(0, 80, n), "visib": chance.uniform(0, 10, n)}
     for column, values in moved.items():
         at = rows.column_names.index(column)
-        rows = rows.set_column(at, column, pa.array(values).cast(rows.schema.field(column).type))
+        values = pa.array(values) if isinstance(values, np.ndarray) else values
+        rows = rows.set_column(at, column, values.cast(rows.schema.field(column).type))
     return rows.filter(pa.array(chance.random(n) < 0.9))
 
 
