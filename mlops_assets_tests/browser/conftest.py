@@ -36,6 +36,8 @@ def open_dagster(
 ) -> Iterator[Callable[[Path | None], Dagster]]:
     """Start the stack on a copy of a home, or on an empty one, and open a page of its Dagster."""
     running: list[Stack] = []
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MLOPS_REFRESH_CRON", "0 0 1 1 *")  # else tables that are read whole come in by themselves
 
     def start(prepared: Path | None) -> Dagster:
         home = tmp_path_factory.mktemp("stack") / "home"
@@ -54,3 +56,4 @@ def open_dagster(
     yield start
     for stack in running:
         stack.stop()
+    patch.undo()

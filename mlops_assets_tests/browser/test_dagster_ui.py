@@ -107,17 +107,15 @@ def test_sensors_and_schedule_are_running(dagster):
     """Without anybody having turned them on."""
     page = dagster.visit("/automation")
 
-    for name in ("retrain", "watch", "refresh"):
+    for name in ("retrain", "watch", "freshness", "refresh", "refresh_whole"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     states = dagster.ask(
         "{workspaceOrError {... on Workspace {locationEntries {locationOrLoadError {... on RepositoryLocation {"
         "repositories {sensors {name sensorState {status}} schedules {name scheduleState {status}}}}}}}}}"
     )["workspaceOrError"]["locationEntries"][0]["locationOrLoadError"]["repositories"][0]
-    assert {sensor["name"]: sensor["sensorState"]["status"] for sensor in states["sensors"]} == {
-        "retrain": "RUNNING",
-        "watch": "RUNNING",
-    }
-    assert [schedule["scheduleState"]["status"] for schedule in states["schedules"]] == ["RUNNING"]
+    running = {each["name"]: each["sensorState"]["status"] for each in states["sensors"]}
+    running |= {each["name"]: each["scheduleState"]["status"] for each in states["schedules"]}
+    assert running == dict.fromkeys(["retrain", "watch", "freshness", "refresh", "refresh_whole"], "RUNNING")
 
 
 # --- pictures -------------------------------------------------------------------------------------
