@@ -18,7 +18,7 @@ PROJECT = Path(mlops_assets.__file__).parent.parent
 QUIET = datetime(2013, 1, 1, 1, tzinfo=UTC)  # before the first day of data is over, so that nothing starts by itself
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Headless Chromium; skips where there is none and none may be installed."""
     executable = chromium()
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_dagster(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Path | None], Dagster]]:
