@@ -68,7 +68,7 @@ def test_the_first_model_trains_and_goes_live(released):
     assert released.release.success, released.release.said
     assert released.release.checks == dict.fromkeys(
         [
-            *(f"{MODEL}/training_set/{name}" for name in ("leakage", "enough_rows")),
+            *(f"{MODEL}/training_set/{name}" for name in ("leakage", "enough_rows", "fresh_data")),
             f"{MODEL}/model/reproducible",
             f"{MODEL}/evaluation/promotion_gate",
             f"{MODEL}/dossier/complete",
