@@ -1,6 +1,7 @@
 """Reading the SQL of a view before any data is there: what it asks of which table, and what it must not ask."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -75,12 +76,22 @@ def sources_of(
         tables: Table name by alias.
         columns: Column names by table name; needed where the SQL uses stars or leaves tables unsaid.
     """
-    query = _with_windows_spelt_out(parse(sql, tables=tables))
-    schema = {alias: dict.fromkeys(columns[table], "text") for alias, table in tables.items() if table in columns}
+    return _sources(sql, output, tuple(tables.items()), tuple((name, tuple(c)) for name, c in columns.items()))
+
+
+@lru_cache(maxsize=4096)  # tracing a view takes up to half a second, and every materialization asks
+def _sources(
+    sql: str, output: str, tables: tuple[tuple[str, str], ...], columns: tuple[tuple[str, tuple[str, ...]], ...]
+) -> tuple[tuple[str, str], ...]:
+    alias_of, columns_of_table = dict(tables), dict(columns)
+    query = _with_windows_spelt_out(parse(sql, tables=alias_of))
+    schema = {
+        alias: dict.fromkeys(columns_of_table[table], "text") for alias, table in tables if table in columns_of_table
+    }
     found = {
-        (tables[node.expression.name], exp.to_column(node.name, dialect="duckdb").name)
+        (alias_of[node.expression.name], exp.to_column(node.name, dialect="duckdb").name)
         for node in trace(output, query, schema=schema, dialect="duckdb").walk()
-        if isinstance(node.expression, exp.Table) and node.expression.name in tables
+        if isinstance(node.expression, exp.Table) and node.expression.name in alias_of
     }
     return tuple(sorted(found))
 

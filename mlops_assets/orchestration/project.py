@@ -45,6 +45,8 @@ def project_definitions(path: str | Path) -> dg.Definitions:
     require_kept_from_models(tables=tables, views=views, models=models)
     daily, inputs = daily_tables(declared), Inputs.declared(declared.resolve_all_asset_specs())
     jobs, sensors, schedules = [], lineage_sensors(), []
+    promises = list(inputs.promises.values())
+    ages = freshness_checks(promises)  # the sensor's to tell; of what was brought in just now, nobody need ask
     if models:
         release = dg.define_asset_job(RELEASE_JOB, selection=_chain(models, RELEASE_CHAIN))
         # A job has one partitions definition, so models watched in other windows get a job of their own.
@@ -55,13 +57,16 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         jobs += [release, *watch.values()]
         sensors += [retrain_sensor(models, job_name=RELEASE_JOB, inputs=inputs), watch_sensor(models, jobs=watch)]
     if daily:
-        jobs += [dg.define_asset_job(REFRESH_JOB, selection=daily_assets(declared), tags={PURPOSE_TAG: REFRESH_JOB})]
+        jobs += [
+            dg.define_asset_job(
+                REFRESH_JOB, selection=_without(ages, daily_assets(declared)), tags={PURPOSE_TAG: REFRESH_JOB}
+            )
+        ]
         schedules += [refresh_schedule(daily, sources=tables, job_name=REFRESH_JOB)]
     if whole := whole_tables(declared):
-        selected = dg.AssetSelection.assets(*[table.split("/") for table in whole])
+        selected = _without(ages, dg.AssetSelection.assets(*[table.split("/") for table in whole]))
         jobs += [dg.define_asset_job(REFRESH_WHOLE_JOB, selection=selected, tags={PURPOSE_TAG: REFRESH_WHOLE_JOB})]
         schedules += [whole_tables_schedule(whole, sources=tables, job_name=REFRESH_WHOLE_JOB)]
-    promises = list(inputs.promises.values())
     if promises:
         sensors += [freshness_sensor(promises, interval_s=tick_interval_s())]
     if kept := declared_retention(tables, views, models):
@@ -69,8 +74,12 @@ def project_definitions(path: str | Path) -> dg.Definitions:
     return dg.Definitions.merge(
         loaded,
         _resources(promises={name: inputs.of(folder.declaration) for name, folder in models.items()}),
-        dg.Definitions(asset_checks=freshness_checks(promises), jobs=jobs, sensors=sensors, schedules=schedules),
+        dg.Definitions(asset_checks=ages, jobs=jobs, sensors=sensors, schedules=schedules),
     )
+
+
+def _without(checks: Sequence[dg.AssetChecksDefinition], selection: dg.AssetSelection) -> dg.AssetSelection:
+    return selection - dg.AssetSelection.checks(*checks) if checks else selection
 
 
 def _resources(*, promises: Mapping[str, Sequence[Promise]]) -> dg.Definitions:
