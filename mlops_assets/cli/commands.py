@@ -70,7 +70,7 @@ def up(home: str | None, dagster_port: int | None, mlflow_port: int | None, endp
 @click.command()
 @HOME
 @_with_ports
-@click.option("--weeks", default=6, show_default=True, help="How many weeks from 1 April 2013 to play.")
+@click.option("--weeks", default=5, show_default=True, help="How many weeks from 1 April 2013 to play.")
 @click.option(
     "--exit", "and_exit", is_flag=True, help="End after the closing table; fail if anything was not as it should be."
 )

@@ -1,4 +1,4 @@
-"""`mlops demo`: the stack, six weeks of New York's flights played to it, and the closing table."""
+"""`mlops demo`: the stack, five weeks of New York's flights played to it, and the closing table."""
 
 import os
 import shutil

@@ -205,10 +205,12 @@ def watch_sensor(models: Mapping[str, ModelFolder], *, jobs: Mapping[Windows, An
         stores = home.open()
         time = now(stores)
         wanted: dict[tuple[str, str], list[str]] = defaultdict(list)  # job and window -> models
+        begun = _windows_under_way(context.instance)
         for name, folder in models.items():
             declared = folder.declaration
             for window in unmeasured_windows(name, declared, stores, time):
-                wanted[(jobs[declared.monitor.windows].name, window)].append(name)
+                if window not in begun:  # what its run leaves is asked for at the next tick
+                    wanted[(jobs[declared.monitor.windows].name, window)].append(name)
         requests = [
             dg.RunRequest(
                 run_key=f"watch:{window}:{','.join(names)}",
@@ -227,6 +229,11 @@ def watch_sensor(models: Mapping[str, ModelFolder], *, jobs: Mapping[Windows, An
         )
 
     return watch
+
+
+def _windows_under_way(instance: dg.DagsterInstance) -> set[str]:
+    runs = instance.get_runs(dg.RunsFilter(tags={PURPOSE_TAG: "watch"}, statuses=UNFINISHED))
+    return {run.tags["dagster/partition"] for run in runs}
 
 
 def unmeasured_windows(name: str, declared: ModelDeclaration, stores: Home, time: datetime) -> list[str]:

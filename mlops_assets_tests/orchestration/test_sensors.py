@@ -307,6 +307,19 @@ def test_a_window_is_asked_for_once_it_is_over_and_its_labels_had_their_day(shop
     ]
 
 
+def test_a_window_whose_run_is_under_way_is_not_asked_for_again(shop):
+    """Of several models one is measured before the other, and what is left has another key."""
+    predict(shop, "2024-01-30")
+    shop.at(TWO_WEEKS_LATER)
+    shop.instance.create_run_for_job(
+        shop.definitions.resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={PURPOSE_TAG: "watch", "dagster/partition": "2024-01-29"},
+    )
+
+    assert look(shop).run_requests == []
+
+
 def test_a_window_is_asked_for_under_one_key_until_it_is_measured(shop):
     """The key keeps Dagster from running it twice; the report ends the asking."""
     predict(shop, "2024-01-30")
