@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlops_assets.cli.options import HOME, REASON, WHO, project_of
+
 if TYPE_CHECKING:
     from mlops_assets.cli.project import Project
 
-HOME = click.option(
-    "--home", type=click.Path(file_okay=False), help="Where everything rests; default: .mlops in the project."
-)
 PORTS = (
     click.option("--dagster-port", type=int, help="Port of Dagster's pages; default: 3000, or the next free one."),
     click.option("--mlflow-port", type=int, help="Port of MLflow's pages; default: 5000, or the next free one."),
@@ -23,12 +22,6 @@ def _with_ports(command: Any) -> Any:
     for option in reversed(PORTS):
         command = option(command)
     return command
-
-
-def _project(home: str | None) -> "Project":
-    from mlops_assets.cli.project import Project
-
-    return Project.find(home)
 
 
 @click.command()
@@ -62,7 +55,7 @@ def up(home: str | None, dagster_port: int | None, mlflow_port: int | None, endp
     """Start the stack: Dagster, MLflow and the endpoint, until Ctrl-C."""
     from mlops_assets.cli.running import start
 
-    with start(_project(home), dagster=dagster_port, mlflow=mlflow_port, endpoint=endpoint_port) as stack:
+    with start(project_of(home), dagster=dagster_port, mlflow=mlflow_port, endpoint=endpoint_port) as stack:
         click.echo(_addresses(stack))
         stack.wait()
 
@@ -92,7 +85,7 @@ def demo(
     from mlops_assets.cli.demo import run_demo
 
     run_demo(
-        _project(home),
+        project_of(home),
         weeks=weeks,
         ports={"dagster": dagster_port, "mlflow": mlflow_port, "endpoint": endpoint_port},
         stay=not and_exit,
@@ -110,7 +103,7 @@ def replay(home: str | None, start: datetime, end: datetime) -> None:
     from mlops_assets.cli.replay import Replay
     from mlops_assets.cli.running import running_stack
 
-    project = _project(home)
+    project = project_of(home)
     Replay(
         project,
         url=running_stack(project).endpoint,
@@ -132,7 +125,7 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.schedules import missing_days
 
-    project = _project(home)
+    project = project_of(home)
     time = now(project.home)
     with telling_quarantines(project):
         if faults := project.refresh_whole_tables(now=time):
@@ -159,13 +152,13 @@ def _bring_in(project: "Project", runs: list[list[str]], time: datetime) -> None
 @click.command()
 @HOME
 @click.argument("model")
-@click.option("--reason", required=True, help="Why; it goes into the audit log.")
+@REASON
 @click.option("--as", "who", help="Who asks; default: the account you are logged in as.")
 def train(home: str | None, model: str, reason: str, who: str | None) -> None:
     """Ask for a model to be trained, judged and, if it may, released. Dagster's daemon does it within a minute."""
     from mlops_assets.cli.people import ask_for_training
 
-    decision = ask_for_training(_project(home), model, reason=reason, who=who)
+    decision = ask_for_training(project_of(home), model, reason=reason, who=who)
     click.echo(
         f"Asked: {decision.reason} The retraining sensor starts the run; without a running stack, once there is one."
     )
@@ -181,7 +174,7 @@ def event(home: str | None, model: str, event: str, note: str, who: str | None) 
     """Report a business EVENT about MODEL; its retraining policy says whether that calls for retraining."""
     from mlops_assets.cli.people import report_event
 
-    report_event(_project(home), model, event, note=note, who=who)
+    report_event(project_of(home), model, event, note=note, who=who)
     click.echo(f"On record: {event} for {model}.")
 
 
@@ -196,7 +189,7 @@ def approve(home: str | None, model: str, digest: str, who: str | None, reason: 
     """Approve, or reject, the version of MODEL whose dossier you read."""
     from mlops_assets.cli.people import decide_about
 
-    decision = decide_about(_project(home), model, digest=digest, who=who, reason=reason, approve=not reject)
+    decision = decide_about(project_of(home), model, digest=digest, who=who, reason=reason, approve=not reject)
     verb = "approved" if decision.approve else "rejected"
     click.echo(f"{decision.by} {verb} bundle {decision.bundle_sha256[:12]} of {model}.")
     if decision.approve:
@@ -206,14 +199,14 @@ def approve(home: str | None, model: str, digest: str, who: str | None, reason: 
 @click.command()
 @HOME
 @click.argument("model")
-@click.option("--reason", required=True, help="Why; it goes into the audit log.")
-@click.option("--as", "who", help="Who does it; default: the account you are logged in as.")
+@REASON
+@WHO
 def rollback(home: str | None, model: str, reason: str, who: str | None) -> None:
     """Bring the version of MODEL before the current one live again, at once."""
     from mlops_assets.cli.people import bring_back
     from mlops_assets.cli.running import running_stack
 
-    project = _project(home)
+    project = project_of(home)
     if project.home.endpoint_url is None:
         running_stack(project)
     live = bring_back(project, model, reason=reason, who=who)
@@ -226,7 +219,7 @@ def status(home: str | None) -> None:
     """Show what is live, how it does, and what was decided last."""
     from mlops_assets.cli.showing import show_status
 
-    show_status(_project(home))
+    show_status(project_of(home))
 
 
 @click.command()
@@ -239,7 +232,7 @@ def audit(home: str | None, model: str | None, verify: bool) -> None:
     """Show the audit log, or verify it."""
     from mlops_assets.cli.showing import show_audit, verify_audit
 
-    project = _project(home)
+    project = project_of(home)
     verify_audit(project) if verify else show_audit(project, model)
 
 

@@ -1,19 +1,8 @@
 """The commands about contracts: what a table promises, and what a change of it would do."""
 
-from typing import TYPE_CHECKING
-
 import click
 
-from mlops_assets.cli.commands import HOME
-
-if TYPE_CHECKING:
-    from mlops_assets.cli.project import Project
-
-
-def _project(home: str | None) -> "Project":
-    from mlops_assets.cli.project import Project
-
-    return Project.find(home)
+from mlops_assets.cli.options import HOME, project_of
 
 
 @click.group()
@@ -28,7 +17,7 @@ def show(home: str | None, table: str) -> None:
     """Show what TABLE promises, and by which version its days were judged."""
     from mlops_assets.cli.showing_contracts import show_contract
 
-    show_contract(_project(home), table)
+    show_contract(project_of(home), table)
 
 
 @contract.command()
@@ -41,4 +30,4 @@ def diff(home: str | None, table: str | None) -> None:
     """
     from mlops_assets.cli.showing_contracts import show_changes
 
-    show_changes(_project(home), table)
+    show_changes(project_of(home), table)

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import DeclarationError, GovernanceError
-from mlops_assets.orchestration.project import declared_views
 from mlops_assets.orchestration.resources import now
 from mlops_assets.orchestration.retention import declared_retention, said
 from mlops_assets.orchestration.steps import keeping
@@ -65,7 +64,7 @@ def run_retention(project: Project, *, dry_run: bool) -> None:
     Raises:
         DeclarationError: No declaration says how long anything is kept.
     """
-    declared = declared_retention(project.tables, declared_views(project.definitions), project.models)
+    declared = declared_retention(project.tables, project.views, project.models)
     if not declared:
         raise DeclarationError(
             "No table, view or model of this project declares `retention_days`, so everything is kept for ever. "

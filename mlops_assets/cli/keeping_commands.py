@@ -2,10 +2,7 @@
 
 import click
 
-from mlops_assets.cli.commands import HOME
-
-REASON = click.option("--reason", required=True, help="Why; it goes into the audit log.")
-WHO = click.option("--as", "who", help="Who does it; default: the account you are logged in as.")
+from mlops_assets.cli.options import HOME, REASON, WHO, project_of
 
 
 @click.command()
@@ -15,9 +12,8 @@ WHO = click.option("--as", "who", help="Who does it; default: the account you ar
 def table(home: str | None, table: str, number: int | None) -> None:
     """Show the versions of TABLE (validated/flights): when, rows, digest, and which models were trained on them."""
     from mlops_assets.cli.keeping import show_table
-    from mlops_assets.cli.project import Project
 
-    show_table(Project.find(home), table, number)
+    show_table(project_of(home), table, number)
 
 
 @click.command()
@@ -26,9 +22,8 @@ def table(home: str | None, table: str, number: int | None) -> None:
 def retention(home: str | None, dry_run: bool) -> None:
     """Delete what is older than declared; never what a live, approved or held model was trained on."""
     from mlops_assets.cli.keeping import run_retention
-    from mlops_assets.cli.project import Project
 
-    run_retention(Project.find(home), dry_run=dry_run)
+    run_retention(project_of(home), dry_run=dry_run)
 
 
 @click.command()
@@ -39,9 +34,8 @@ def retention(home: str | None, dry_run: bool) -> None:
 def hold(home: str | None, version: str, reason: str, who: str | None) -> None:
     """Keep what MODEL@V was trained on, whatever retention says, until the hold is released."""
     from mlops_assets.cli.keeping import change_hold
-    from mlops_assets.cli.project import Project
 
-    late = change_hold(Project.find(home), version, reason=reason, who=who, release=False)
+    late = change_hold(project_of(home), version, reason=reason, who=who, release=False)
     click.echo(f"{version} is held; the audit log says why.")
     if late:
         raise click.ClickException(f"Too late for {', '.join(late)}: retention had deleted files of it before.")
@@ -55,9 +49,8 @@ def hold(home: str | None, version: str, reason: str, who: str | None) -> None:
 def release_hold(home: str | None, version: str, reason: str, who: str | None) -> None:
     """Release the hold on MODEL@V; retention may then delete what nothing else protects."""
     from mlops_assets.cli.keeping import change_hold
-    from mlops_assets.cli.project import Project
 
-    change_hold(Project.find(home), version, reason=reason, who=who, release=True)
+    change_hold(project_of(home), version, reason=reason, who=who, release=True)
     click.echo(f"{version} is held no longer; the audit log says why.")
 
 

@@ -32,12 +32,11 @@ from mlops_assets.orchestration.project import (
 )
 from mlops_assets.orchestration.resources import AS_OF_TAG
 from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
-from mlops_assets.orchestration.sensors import PURPOSE_TAG, UNFINISHED
+from mlops_assets.orchestration.sensors import PARTITION_TAG, PURPOSE_TAG, UNFINISHED
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 
 PROCESS_TAG = "mlops/process"
-PARTITION = "dagster/partition"
 MAX_RETRIES = "dagster/max_retries"
 
 
@@ -134,7 +133,7 @@ class Project:
         They go as one run, and each on its own if that fails: what is wrong with one day keeps no other out. `only`
         names the assets to run, such as `validated/flights`; by default all that come in days.
         """
-        which = {PARTITION: days[0]} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
+        which = {PARTITION_TAG: days[0]} if len(days) == 1 else {RANGE_START: days[0], RANGE_END: days[-1]}
         chosen = None if only is None else [dg.AssetKey(key.split("/")) for key in only]
         faults = self._run(self.definitions.resolve_job_def(REFRESH_JOB), which, now=now, asset_selection=chosen)
         if faults and len(days) > 1:
@@ -157,12 +156,12 @@ class Project:
     def _run(self, job: dg.JobDefinition, tags: Mapping[str, str], *, now: datetime, **options: Any) -> list[str]:
         run = job.execute_in_process(
             instance=self.instance,
-            partition_key=tags.get(PARTITION),
+            partition_key=tags.get(PARTITION_TAG),
             raise_on_error=False,
             # What went wrong is given back; Dagster keeps the rest of its log with the run.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={
-                **{name: value for name, value in tags.items() if name != PARTITION},
+                **{name: value for name, value in tags.items() if name != PARTITION_TAG},
                 AS_OF_TAG: now.isoformat(),
                 PROCESS_TAG: _this_process(),
                 PURPOSE_TAG: "refresh",

@@ -1,19 +1,17 @@
 """`mlops quarantine`: what was held back and why, and how it flows on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.commands import HOME
+from mlops_assets.cli.options import HOME, REASON, WHO, project_of
 
 if TYPE_CHECKING:
     from mlops_assets.cli.project import Project
 
 TABLE = click.argument("table")
 DAY = click.argument("day", required=False)
-REASON = click.option("--reason", required=True, help="Why; it goes into the audit log.")
-WHO = click.option("--as", "who", help="Who does it; default: the account you are logged in as.")
 LATER = click.option("--later", is_flag=True, help="Put it on record only, and leave the batch where it is.")
 
 
@@ -32,7 +30,7 @@ def list_(home: str | None, table: str | None) -> None:
     """List the batches that are held or blocked, or have waived rules."""
     from mlops_assets.cli.held_back import show_list
 
-    show_list(_project(home), table)
+    show_list(project_of(home), table)
 
 
 @quarantine.command()
@@ -43,7 +41,7 @@ def show(home: str | None, table: str, day: str | None) -> None:
     """Show the held rows of a batch, each with rule, value and reason, and what people said about it."""
     from mlops_assets.cli.held_back import show_batch
 
-    show_batch(_project(home), table, day)
+    show_batch(project_of(home), table, day)
 
 
 @quarantine.command()
@@ -63,7 +61,7 @@ def waive(
     """
     from mlops_assets.cli.redriving import waive_rules
 
-    project = _project(home)
+    project = project_of(home)
     new = waive_rules(project, table, day, rules=rules, reason=reason, who=who)
     click.echo(f"On record: {', '.join(new)} waived." if new else "Waived before; nothing new is on record.")
     _drive(project, table, day, later=later)
@@ -91,7 +89,7 @@ def correct(
     """
     from mlops_assets.cli.redriving import correct_batch
 
-    project = _project(home)
+    project = project_of(home)
     rows = correct_batch(project, table, day, file=file, reason=reason, who=who)
     click.echo(f"On record: {rows} rows from {file} stand in for what the source sent.")
     _drive(project, table, day, later=later)
@@ -103,7 +101,7 @@ def correct(
 @DAY
 def redrive(home: str | None, table: str, day: str | None) -> None:
     """Judge a batch again, and compute what depends on it anew."""
-    _drive(_project(home), table, day, later=False)
+    _drive(project_of(home), table, day, later=False)
 
 
 def _drive(project: "Project", table: str, day: str | None, *, later: bool) -> None:
@@ -117,9 +115,3 @@ def _drive(project: "Project", table: str, day: str | None, *, later: bool) -> N
     click.echo(outcome(project, table, day))
     if faults:
         raise click.ClickException("; ".join(faults))
-
-
-def _project(home: str | None) -> Any:
-    from mlops_assets.cli.project import Project
-
-    return Project.find(home)

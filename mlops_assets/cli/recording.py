@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from mlops_assets.cli.commands import HOME
+from mlops_assets.cli.options import HOME, project_of
 
 CHUNK_BYTES = 2**20
 
@@ -17,12 +17,11 @@ CHUNK_BYTES = 2**20
 @click.option("--json", "event", help="The event as a JSON object; without it, events are read from standard input.")
 def record(home: str | None, table: str, event: str | None) -> None:
     """Record business events for TABLE, one JSON object a line; those that are recorded already change nothing."""
-    from mlops_assets.cli.project import Project
     from mlops_assets.errors import MlopsError, UnknownNameError
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.steps.recording import record_events
 
-    project = Project.find(home)
+    project = project_of(home)
     if table not in project.tables:
         raise UnknownNameError("table", table, known=project.tables)
     declared = project.tables[table][1]

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlops_assets.cli.project import PARTITION, Project
+from mlops_assets.cli.project import Project
 from mlops_assets.errors import DeclarationError, StackError
 from mlops_assets.features import FeatureModule
 from mlops_assets.features.columns import as_declared
@@ -32,6 +32,7 @@ from mlops_assets.orchestration.resources import replay_time, set_replay_time
 from mlops_assets.orchestration.schedules import missing_days
 from mlops_assets.orchestration.sensors import (
     ANSWERS_TAG,
+    PARTITION_TAG,
     PURPOSE_TAG,
     is_under_way,
     is_weighed,
@@ -175,7 +176,7 @@ class Replay:
         self._check, self._day_done, self._say = check, day_done, say
         self._models = {n: folder for n, folder in project.models.items() if models is None or n in models}
         self._world = World(project)
-        self._inputs = Inputs.declared(project.definitions.resolve_all_asset_specs())
+        self._inputs = Inputs.declared(project.tables, project.views)
         self._clients = [Client(folder, self._world, url=url, traffic=self.traffic) for folder in self._models.values()]
         self._recent: list[tuple[Client, bytes]] = []
 
@@ -296,7 +297,7 @@ class Replay:
             for window in unmeasured_windows(name, folder.declaration, self.home, now)
         ]
         for name, window in waiting:
-            watching = dg.RunsFilter(tags={PURPOSE_TAG: "watch", PARTITION: window})
+            watching = dg.RunsFilter(tags={PURPOSE_TAG: "watch", PARTITION_TAG: window})
             measured = dg.AssetKey([name, "performance"])
             runs = [r for r in self.project.instance.get_runs(watching) if measured in (r.asset_selection or ())]
             if runs and runs[0].status is dg.DagsterRunStatus.FAILURE and not is_under_way(runs[0]):

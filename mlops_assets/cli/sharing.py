@@ -1,20 +1,10 @@
 """The commands by which teams share features: what is there, and a Feast repository of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.commands import HOME
-
-if TYPE_CHECKING:
-    from mlops_assets.cli.project import Project
-
-
-def _project(home: str | None) -> "Project":
-    from mlops_assets.cli.project import Project
-
-    return Project.find(home)
+from mlops_assets.cli.options import HOME, project_of
 
 
 @click.command()
@@ -27,7 +17,7 @@ def features(home: str | None, view: str | None, as_json: bool) -> None:
     from mlops_assets.orchestration.catalogue import catalogue
     from mlops_assets.orchestration.resources import now
 
-    project = _project(home)
+    project = project_of(home)
     time = now(project.home)
     found = named(catalogue([view for _, view in project.views.values()], project.models, project.home, now=time), view)
     if as_json:
@@ -47,7 +37,7 @@ def feast_export(home: str | None, path: Path) -> None:
     from mlops_assets.orchestration.feast_export import to_feast_repo
     from mlops_assets.orchestration.resources import now
 
-    project = _project(home)
+    project = project_of(home)
     views = [view for _, view in project.views.values()]
     services: dict[str, dict[str, list[str]]] = {}
     for view in catalogue(views, project.models, project.home, now=now(project.home)):

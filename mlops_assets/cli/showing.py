@@ -35,7 +35,7 @@ def show_status(project: Project) -> None:
     console = Console()
     console.print(f"Time is {now(home):%Y-%m-%d %H:%M} UTC{clock}.")
     console.print(table)
-    inputs = Inputs.declared(project.definitions.resolve_all_asset_specs())
+    inputs = Inputs.declared(project.tables, project.views)
     for name, folder in project.models.items():
         for words in stale(inputs.of(folder.declaration), home, now(home)).values():
             console.print(f"{name} is not retrained by itself for now: {words}.")

@@ -1,20 +1,10 @@
 """The commands that trace: where a column comes from, what it reaches, and what holds a key."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.commands import HOME
-
-if TYPE_CHECKING:
-    from mlops_assets.cli.project import Project
-
-
-def _project(home: str | None) -> "Project":
-    from mlops_assets.cli.project import Project
-
-    return Project.find(home)
+from mlops_assets.cli.options import HOME, project_of
 
 
 @click.command()
@@ -41,11 +31,11 @@ def lineage(
     if (column is None) == (subject is None):
         raise click.UsageError("Name a TABLE.COLUMN, VIEW.COLUMN or MODEL.FEATURE, or a key with --subject.")
     if column is None:
-        click.echo(show_subject(_project(home), str(subject), column=key_column, as_json=as_json))
+        click.echo(show_subject(project_of(home), str(subject), column=key_column, as_json=as_json))
         return
     both = up == down
     shown = as_data if as_json else as_text
-    click.echo(shown(_project(home).lineage, column, up=up or both, down=down or both))
+    click.echo(shown(project_of(home).lineage, column, up=up or both, down=down or both))
 
 
 @click.command()
@@ -65,7 +55,7 @@ def rows(home: str | None, table: str, conditions: tuple[str, ...], at: datetime
     if wrong := [name for name, equals, _ in parted if not equals]:
         raise click.UsageError(f"Write COLUMN=VALUE instead of {wrong[0]!r}.")
     wanted = {name: value for name, _, value in parted}
-    click.echo(show_rows(_project(home), table, wanted, at=at and at.replace(tzinfo=UTC), version=version))
+    click.echo(show_rows(project_of(home), table, wanted, at=at and at.replace(tzinfo=UTC), version=version))
 
 
 @click.command()
@@ -77,7 +67,7 @@ def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
     """Tell why MODEL answered a request as it did: what it saw, what it learnt from, who let it go live."""
     from mlops_assets.cli.why import explain
 
-    click.echo(explain(_project(home), model, request_id, as_json=as_json))
+    click.echo(explain(project_of(home), model, request_id, as_json=as_json))
 
 
 TRACING = (lineage, rows, why)

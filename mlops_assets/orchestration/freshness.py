@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets.orchestration.declaring import DECLARATION
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.model_declaration import ModelDeclaration
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
@@ -32,33 +32,26 @@ class Inputs:
     tables_of: Mapping[str, Sequence[str]]
 
     @classmethod
-    def declared(cls, specs: Iterable[dg.AssetSpec]) -> "Inputs":
-        """Read the declarations back from the assets that carry them."""
-        carrying = [spec for spec in specs if DECLARATION in spec.metadata]
-        tables = [
-            TableDeclaration.model_validate_json(spec.metadata[DECLARATION])
-            for spec in carrying
-            if spec.key.path[0] == "raw"
-        ]
-        views = [
-            FeatureTableDeclaration.model_validate_json(spec.metadata[DECLARATION])
-            for spec in carrying
-            if spec.key.path[0] == "features"
-        ]
+    def declared(
+        cls,
+        tables: Mapping[str, tuple[Path, TableDeclaration]],
+        views: Mapping[str, tuple[Path, FeatureTableDeclaration]],
+    ) -> "Inputs":
+        """Give what the declarations of tables and views promise."""
         promises: dict[str, Promise] = {}
-        for table in tables:
+        for _, table in tables.values():
             if limit := table.stale:
                 promises |= {
                     name: _promise(name, limit, table.partitions)
                     for name in (f"raw/{table.table}", f"validated/{table.table}")
                 }
-        for view in views:
+        for _, view in views.values():
             sources = [f"validated/{table}" for table in view.tables.values()]
             limits = [promises[source].stale_after for source in sources if source in promises]
             if limits:
                 name = f"features/{view.name}"
                 promises[name] = _promise(name, min(limits), view.partitions)
-        return cls(promises, {view.name: tuple(view.tables.values()) for view in views})
+        return cls(promises, {name: tuple(view.tables.values()) for name, (_, view) in views.items()})
 
     def of(self, model: ModelDeclaration) -> tuple[Promise, ...]:
         """Give what is promised of the tables and views that a model reads."""

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 import msgspec
+from pydantic import BaseModel
 
 from mlops_assets.features.tracing import require_traced_inputs
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER
@@ -29,6 +31,8 @@ from mlops_assets.validation import Promise
 REFRESH_JOB, REFRESH_WHOLE_JOB, RELEASE_JOB = "refresh", "refresh_whole", "release"
 DATA_STAGES = ("raw", "validated", "quarantine", "features")
 
+D = TypeVar("D", bound=BaseModel)
+
 
 def project_definitions(path: str | Path) -> dg.Definitions:
     """Load everything declared below the project's `defs/`, with the stores, sensors and schedule it needs.
@@ -43,7 +47,7 @@ def project_definitions(path: str | Path) -> dg.Definitions:
     for folder in models.values():
         require_traced_inputs(plan_of(folder, {name: view.record() for name, (_, view) in views.items()}))
     require_kept_from_models(tables=tables, views=views, models=models)
-    daily, inputs = daily_tables(declared), Inputs.declared(declared.resolve_all_asset_specs())
+    daily, inputs = daily_tables(declared), Inputs.declared(tables, views)
     jobs, sensors, schedules = [], lineage_sensors(), []
     promises = list(inputs.promises.values())
     ages = freshness_checks(promises)  # the sensor's to tell; of what was brought in just now, nobody need ask
@@ -112,25 +116,19 @@ def declared_models(defs: dg.Definitions) -> dict[str, ModelFolder]:
 
 def declared_tables(defs: dg.Definitions) -> dict[str, tuple[Path, TableDeclaration]]:
     """Give the folder and the declaration of every raw table, read back from the asset that carries them."""
-    return {
-        spec.key.path[-1]: (
-            Path(spec.metadata[FOLDER]),
-            TableDeclaration.model_validate_json(spec.metadata[DECLARATION]),
-        )
-        for spec in defs.resolve_all_asset_specs()
-        if DECLARATION in spec.metadata and spec.key.path[0] == "raw"
-    }
+    return _declared(defs, TableDeclaration, stage="raw")
 
 
 def declared_views(defs: dg.Definitions) -> dict[str, tuple[Path, FeatureTableDeclaration]]:
     """Give the folder and the declaration of every feature view, read back from the asset that carries them."""
+    return _declared(defs, FeatureTableDeclaration, stage="features")
+
+
+def _declared(defs: dg.Definitions, kind: type[D], *, stage: str) -> dict[str, tuple[Path, D]]:
     return {
-        spec.key.path[-1]: (
-            Path(spec.metadata[FOLDER]),
-            FeatureTableDeclaration.model_validate_json(spec.metadata[DECLARATION]),
-        )
+        spec.key.path[-1]: (Path(spec.metadata[FOLDER]), kind.model_validate_json(spec.metadata[DECLARATION]))
         for spec in defs.resolve_all_asset_specs()
-        if DECLARATION in spec.metadata and spec.key.path[0] == "features"
+        if DECLARATION in spec.metadata and spec.key.path[0] == stage
     }
 
 

@@ -26,6 +26,7 @@ from mlops_assets.stores.predictions import days
 
 MODEL_TAG = "mlops/model"
 PURPOSE_TAG = "mlops/purpose"
+PARTITION_TAG = "dagster/partition"
 REASON_TAG = "mlops/reason"
 ANSWERS_TAG = "mlops/answers"
 WEIGHED = ("weighed",)
@@ -233,7 +234,7 @@ def watch_sensor(models: Mapping[str, ModelFolder], *, jobs: Mapping[Windows, An
 
 def _windows_under_way(instance: dg.DagsterInstance) -> set[str]:
     runs = instance.get_runs(dg.RunsFilter(tags={PURPOSE_TAG: "watch"}, statuses=UNFINISHED))
-    return {run.tags["dagster/partition"] for run in runs}
+    return {run.tags[PARTITION_TAG] for run in runs}
 
 
 def unmeasured_windows(name: str, declared: ModelDeclaration, stores: Home, time: datetime) -> list[str]:

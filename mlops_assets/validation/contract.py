@@ -143,6 +143,11 @@ class Contract(BaseModel, frozen=True, extra="forbid"):
         return tuple((name,) for name, rule in self.columns.items() if rule.unique) + self.unique
 
     @property
+    def key_rules(self) -> dict[str, tuple[str, ...]]:
+        """Give those lists by the names of the rules that watch them: `id.unique`, `unique(origin, hour)`."""
+        return {f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})": key for key in self.keys}
+
+    @property
     def schema(self) -> pa.Schema:
         """Give the Arrow schema of rows that pass."""
         return pa.schema((name, ARROW_TYPES[rule.type]) for name, rule in self.columns.items())

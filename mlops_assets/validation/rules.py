@@ -76,9 +76,7 @@ class CompiledContract:
             *(each for name, rule in contract.columns.items() for each in _of_column(name, rule)),
             *(_Rule(name, rule.demand, rule.columns, rule.expression) for name, rule in contract.rules.items()),
         ]
-        self._keys = {
-            f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})": key for key in contract.keys
-        }
+        self._keys = contract.key_rules
         self.demands = {rule.name: (rule.demand, rule.columns) for rule in self._rules} | {
             name: (f"{' and '.join(key)} must tell the row from every other", key) for name, key in self._keys.items()
         }
@@ -126,10 +124,6 @@ class CompiledContract:
 
 
 _ALL = "all rules"
-
-
-def _name_of(key: tuple[str, ...]) -> str:
-    return f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})"
 
 
 def _of_column(column: str, rule: ColumnRule) -> Iterator[_Rule]:

@@ -36,8 +36,7 @@ def require_waivable(rules: Iterable[str], contract: Contract, suite: QualitySui
 def _relied_on(contract: Contract) -> dict[str, str]:
     """Give the rules that tables, views and joins rely on, each with what would become of them without."""
     why = {STRUCTURE: "without the contract's columns and types there is nothing that the tables and views could hold"}
-    for key in contract.keys:
-        name = f"{key[0]}.unique" if len(key) == 1 else f"unique({', '.join(key)})"
+    for name, key in contract.key_rules.items():
         why[name] = "with two rows of one key every join counts double, and nothing says which row is true"
         for part in key:
             why[f"{part}.nullable"] = "a row without its key can be told from no other, and found by nobody"

@@ -157,7 +157,7 @@ def test_dagster_is_told_when_a_table_becomes_stale_and_fresh_again(stale):
 def test_the_check_can_be_run_from_the_page(stale):
     """It is an asset check like any other, by the clock of the replay."""
     key = dg.AssetCheckKey(dg.AssetKey(["raw", "orders"]), CHECK)
-    inputs = Inputs.declared(stale.definitions.resolve_all_asset_specs())
+    inputs = Inputs.declared(stale.project.tables, stale.project.views)
     check = next(check for check in freshness_checks(inputs.promises.values()) if key in check.check_keys)
 
     result = dg.materialize(
@@ -227,7 +227,7 @@ def test_two_cadences_of_one_table_are_refused(shop):
 
 def test_a_view_is_promised_what_its_tables_are(shop):
     """The least of it, if there are several."""
-    inputs = Inputs.declared(shop.definitions.resolve_all_asset_specs())
+    inputs = Inputs.declared(shop.project.tables, shop.project.views)
 
     assert [promise.table for promise in inputs.of(shop.folder.declaration)] == [
         "validated/orders",
