@@ -30,7 +30,8 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.comparing import Month, Scorer, by_month, logged_inputs
-from mlops_assets.orchestration.steps.learning import LABEL, policy_of
+from mlops_assets.orchestration.steps.learning import policy_of
+from mlops_assets.orchestration.steps.training_sets import LABEL
 from mlops_assets.records import Field, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit, trainer_named

@@ -23,10 +23,10 @@ from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.arriving import note_read_whole
 from mlops_assets.orchestration.steps.ingesting import write
-from mlops_assets.orchestration.steps.learning import VIEWS
 from mlops_assets.orchestration.steps.releasing import in_use_since
 from mlops_assets.orchestration.steps.reopening import made_of
 from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.training_sets import VIEWS
 from mlops_assets.orchestration.view_attributes import complete
 from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home

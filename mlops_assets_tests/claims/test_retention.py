@@ -31,7 +31,7 @@ from mlops_assets.orchestration.steps.keeping import (
     protected_versions,
     release_hold,
 )
-from mlops_assets.orchestration.steps.learning import VIEWS
+from mlops_assets.orchestration.steps.training_sets import VIEWS
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.history import history
 from mlops_assets.stores.home import Home

@@ -26,7 +26,7 @@ from mlops_assets.orchestration.steps.keeping import (
     release_hold,
     trained_on,
 )
-from mlops_assets.orchestration.steps.learning import training_set_version
+from mlops_assets.orchestration.steps.training_sets import training_set_version
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.history import history
 from mlops_assets.stores.home import Home

@@ -14,7 +14,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.model_pipeline import release_assets
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
-from mlops_assets.orchestration.steps import learning
+from mlops_assets.orchestration.steps import training_sets
 from mlops_assets_tests._shop import FEATURES_PY, LIVE, MODEL, days, materialized
 
 
@@ -29,7 +29,7 @@ def looks_a_day_ahead(plan, labels, rows):
 
 
 def a_future(shop, folder, monkeypatch):
-    monkeypatch.setattr(learning, "training_rows", looks_a_day_ahead)
+    monkeypatch.setattr(training_sets, "training_rows", looks_a_day_ahead)
     monkeypatch.setattr(perturbation, "training_rows", looks_a_day_ahead)
 
 

@@ -3,21 +3,17 @@
 Nothing here knows Dagster or asks for the time: what is decided is decided from what is passed in and what is stored.
 """
 
-from mlops_assets.orchestration.steps.learning import (
-    build_training_set,
-    fit_model,
-    rebuild_training_set,
-    unrecorded,
-)
+from mlops_assets.orchestration.steps.judging import evaluate
+from mlops_assets.orchestration.steps.learning import fit_model, unrecorded
+from mlops_assets.orchestration.steps.noting import PIPELINE
 from mlops_assets.orchestration.steps.proving import check_parity
 from mlops_assets.orchestration.steps.releasing import (
-    PIPELINE,
     decide_approval,
     deploy,
-    evaluate,
     roll_back,
     write_dossier,
 )
+from mlops_assets.orchestration.steps.training_sets import build_training_set, rebuild_training_set
 from mlops_assets.orchestration.steps.watching import (
     labels_of,
     measure_drift,

@@ -1,86 +1,23 @@
-"""From a fitted model to what answers requests: judged, documented, approved, brought live, or brought back."""
+"""From a judged version to what answers requests: documented, approved, brought live, or brought back."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from mlops_assets.deployment import TARGETS, Target
 from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError
-from mlops_assets.evaluation import judge
-from mlops_assets.features.columns import as_arrays
-from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.governance import Event, Evidence, build_dossier, dossier_record, global_importance
 from mlops_assets.governance import evaluate as evaluate_approval
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.learning import HOLDOUT, LABEL, TRAIN, training_rows_of
+from mlops_assets.orchestration.steps.judging import vectors_of
+from mlops_assets.orchestration.steps.noting import PIPELINE, note
+from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release
-from mlops_assets.training import fit_baseline
 
 EXPLAINED_ROWS = 2000  # enough for a ranking of features; contributions cost a hundred times a score
-PIPELINE = "pipeline"
-
-
-def evaluate(
-    folder: ModelFolder, stores: Home, training_set: TrainingSet, challenger: ModelVersion, *, at: datetime
-) -> EvaluationReport:
-    """Judge the challenger beside champion and baseline on the held-out rows, and put the verdict on record."""
-    declared, name = folder.declaration, folder.name
-    held = training_rows_of(stores, training_set, part=HOLDOUT)
-    learnt = training_rows_of(stores, training_set, part=TRAIN)
-    bundle = LoadedBundle.of(stores, name, challenger.sha256)
-    vectors = _vectors(bundle, held, stores)
-    release = stores.releases.current(name)
-    champion = LoadedBundle.of(stores, name, release.bundle_sha256) if release else None
-    baseline = fit_baseline(
-        _vectors(bundle, learnt, stores),
-        learnt[LABEL].to_numpy(),
-        task=declared.task,
-        categorical=bundle.vectorizer.categorical,
-    )
-    report = judge(
-        declared.gate,
-        challenger=challenger,
-        champion_sha256=champion.sha256 if champion else None,
-        window=training_set.holdout,
-        y=held[LABEL].to_numpy(),
-        challenger_scores=bundle.score(vectors),
-        champion_scores=champion.score(_vectors(champion, held, stores)) if champion else None,
-        baseline_scores=baseline.score(vectors),
-        slices={column: np.asarray(held[column].to_pylist(), dtype=object) for column in declared.gate.slice_columns},
-        value=declared.value,
-        clusters=days_of_rows(held),
-    )
-    stores.records.put(("evaluations", name), challenger.sha256, report)
-    judged = {
-        "holdout": report.challenger_metrics,
-        "champion": report.champion_metrics,
-        "baseline": report.baseline_metrics,
-    }
-    if challenger.mlflow_run_id:
-        stores.tracking.log_metrics(
-            challenger.mlflow_run_id, {f"{who}.{m.name}": m.value for who, metrics in judged.items() for m in metrics}
-        )
-    _record(
-        stores,
-        Event.GATE_PASSED if report.passed else Event.GATE_REFUSED,
-        challenger,
-        {
-            "evaluation_sha256": report.sha256,
-            "policy_sha256": report.policy_sha256,
-            "champion_sha256": report.champion_sha256,
-            "reasons": list(report.reasons),
-        },
-        at=at,
-    )
-    return report
 
 
 def write_dossier(
@@ -110,13 +47,13 @@ def write_dossier(
         charter=declared.charter,
         owners=(declared.owner,) if declared.owner else (),
         business_value=declared.value.model_dump() if declared.value else {},
-        importance=global_importance(bundle.contributions(_vectors(bundle, sample, stores)), bundle.vectorizer.names),
+        importance=global_importance(bundle.contributions(vectors_of(bundle, sample, stores)), bundle.vectorizer.names),
     )
     files = build_dossier(evidence)
     path = stores.write_dossier(folder.name, version.sha256, files)
     made = dossier_record(evidence, files, path=str(path))
     stores.records.put(("dossiers", folder.name), version.sha256, made)
-    _record(
+    note(
         stores,
         Event.DOSSIER_WRITTEN,
         version,
@@ -137,7 +74,7 @@ def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: 
         at,
         requester=_requester(stores, version),
     )
-    _record(
+    note(
         stores,
         Event.APPROVAL_GRANTED if given.granted else Event.APPROVAL_REQUESTED,
         version,
@@ -163,7 +100,7 @@ def deploy(folder: ModelFolder, stores: Home, approval: Approval, *, at: datetim
             model=version.model,
         )
     before = stores.releases.current(folder.name)
-    _record(stores, Event.DEPLOYMENT_STARTED, version, {"approval_sha256": approval.sha256}, at=at)
+    note(stores, Event.DEPLOYMENT_STARTED, version, {"approval_sha256": approval.sha256}, at=at)
     try:
         live = _target(folder, stores).deploy(
             Release(
@@ -177,9 +114,9 @@ def deploy(folder: ModelFolder, stores: Home, approval: Approval, *, at: datetim
             )
         )
     except MlopsError as error:
-        _record(stores, Event.DEPLOYMENT_FAILED, version, {"reason": str(error)}, at=at)
+        note(stores, Event.DEPLOYMENT_FAILED, version, {"reason": str(error)}, at=at)
         raise
-    _record(
+    note(
         stores,
         Event.DEPLOYMENT_COMPLETED,
         version,
@@ -236,21 +173,6 @@ def _views_of(training_set: str) -> set[str]:
     return {view.name for view in msgspec.json.decode(training_set, type=TrainingSet).spec.views}
 
 
-def days_of_rows(rows: pa.Table) -> npt.NDArray[np.datetime64]:
-    """Give the day of each decision: what happens on one day happens to all its rows."""
-    days: npt.NDArray[np.datetime64] = rows[DECISION_TIME].to_numpy().astype("datetime64[D]")
-    return days
-
-
-def _vectors(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArray[np.float64]:
-    """Give the vectors a bundle would have seen, by its own code; views the rows were not joined with are looked up."""
-    plan = bundle.vectorizer.plan
-    if any(field.name not in rows.column_names for field in plan.inputs):
-        bare = rows.select([*(field.name for field in plan.module.request), DECISION_TIME])
-        rows = training_rows(plan, bare, {v.name: stores.tables.read(f"features/{v.name}") for v in plan.views})
-    return bundle.vectorizer.vector(as_arrays(rows, plan.inputs))
-
-
 def _requester(stores: Home, version: ModelVersion) -> str:
     """Name who first asked for a version; the run that asks for its approval may be another, started by anybody."""
     asked = (
@@ -270,13 +192,3 @@ def _target(folder: ModelFolder, stores: Home) -> Target[Release]:
             model=folder.name,
         )
     return TARGETS[policy.target](stores.releases, url=stores.endpoint_url, policy=policy)
-
-
-def _record(stores: Home, event: Event, version: ModelVersion, data: Mapping[str, Any], *, at: datetime) -> None:
-    stores.state.audit_once(
-        event,
-        actor=PIPELINE,
-        subject={"model": version.model, "version": version.version, "bundle_sha256": version.sha256},
-        data=dict(data),
-        at=at,
-    )

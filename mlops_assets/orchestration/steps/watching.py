@@ -16,7 +16,7 @@ from mlops_assets.monitoring import DriftAlert, alerts, compare, inspect, matrix
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import days_of
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.learning import label_columns_of
+from mlops_assets.orchestration.steps.training_sets import label_columns_of
 from mlops_assets.records import (
     DriftReport,
     EvaluationReport,

@@ -1,0 +1,89 @@
+"""A challenger judged on held-out time, beside the champion and the simple baseline, and the verdict put on record."""
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mlops_assets.evaluation import judge
+from mlops_assets.features.columns import as_arrays
+from mlops_assets.features.join import DECISION_TIME, training_rows
+from mlops_assets.governance import Event
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.noting import note
+from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, training_rows_of
+from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet
+from mlops_assets.stores.home import Home
+from mlops_assets.training import fit_baseline
+
+
+def evaluate(
+    folder: ModelFolder, stores: Home, training_set: TrainingSet, challenger: ModelVersion, *, at: datetime
+) -> EvaluationReport:
+    """Judge the challenger beside champion and baseline on the held-out rows, and put the verdict on record."""
+    declared, name = folder.declaration, folder.name
+    held = training_rows_of(stores, training_set, part=HOLDOUT)
+    learnt = training_rows_of(stores, training_set, part=TRAIN)
+    bundle = LoadedBundle.of(stores, name, challenger.sha256)
+    vectors = vectors_of(bundle, held, stores)
+    release = stores.releases.current(name)
+    champion = LoadedBundle.of(stores, name, release.bundle_sha256) if release else None
+    baseline = fit_baseline(
+        vectors_of(bundle, learnt, stores),
+        learnt[LABEL].to_numpy(),
+        task=declared.task,
+        categorical=bundle.vectorizer.categorical,
+    )
+    report = judge(
+        declared.gate,
+        challenger=challenger,
+        champion_sha256=champion.sha256 if champion else None,
+        window=training_set.holdout,
+        y=held[LABEL].to_numpy(),
+        challenger_scores=bundle.score(vectors),
+        champion_scores=champion.score(vectors_of(champion, held, stores)) if champion else None,
+        baseline_scores=baseline.score(vectors),
+        slices={column: np.asarray(held[column].to_pylist(), dtype=object) for column in declared.gate.slice_columns},
+        value=declared.value,
+        clusters=days_of_rows(held),
+    )
+    stores.records.put(("evaluations", name), challenger.sha256, report)
+    judged = {
+        "holdout": report.challenger_metrics,
+        "champion": report.champion_metrics,
+        "baseline": report.baseline_metrics,
+    }
+    if challenger.mlflow_run_id:
+        stores.tracking.log_metrics(
+            challenger.mlflow_run_id, {f"{who}.{m.name}": m.value for who, metrics in judged.items() for m in metrics}
+        )
+    note(
+        stores,
+        Event.GATE_PASSED if report.passed else Event.GATE_REFUSED,
+        challenger,
+        {
+            "evaluation_sha256": report.sha256,
+            "policy_sha256": report.policy_sha256,
+            "champion_sha256": report.champion_sha256,
+            "reasons": list(report.reasons),
+        },
+        at=at,
+    )
+    return report
+
+
+def vectors_of(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArray[np.float64]:
+    """Give the vectors a bundle would have seen, by its own code; views the rows were not joined with are looked up."""
+    plan = bundle.vectorizer.plan
+    if any(field.name not in rows.column_names for field in plan.inputs):
+        bare = rows.select([*(field.name for field in plan.module.request), DECISION_TIME])
+        rows = training_rows(plan, bare, {v.name: stores.tables.read(f"features/{v.name}") for v in plan.views})
+    return bundle.vectorizer.vector(as_arrays(rows, plan.inputs))
+
+
+def days_of_rows(rows: pa.Table) -> npt.NDArray[np.datetime64]:
+    """Give the day of each decision: what happens on one day happens to all its rows."""
+    days: npt.NDArray[np.datetime64] = rows[DECISION_TIME].to_numpy().astype("datetime64[D]")
+    return days
