@@ -6,6 +6,7 @@ to answer as in training, in bytes that depend on nothing else; the reproducibil
 
 from mlops_assets.training.baseline import Baseline, fit_baseline
 from mlops_assets.training.bundle import Golden, assemble_bundle
+from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights
 from mlops_assets.training.reproducibility import (
     FACTS,
@@ -22,6 +23,7 @@ __all__ = [
     "FACTS",
     "TRAINERS",
     "Baseline",
+    "Checkpoint",
     "Cut",
     "Fitted",
     "Golden",

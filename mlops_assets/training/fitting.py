@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.errors import TrainingError, examples
 from mlops_assets.records import Task
+from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.trainer import Array, Fitted, Mask
 from mlops_assets.training.trainers import trainer_named
 from mlops_assets.training.windows import Times, TrainingWindow
@@ -51,6 +52,7 @@ def fit(
     times: Times,
     names: Sequence[str],
     categorical: Sequence[int] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> Fitted:
     """Fit the declared trainer on the rows of a training window.
 
@@ -64,6 +66,7 @@ def fit(
         times: Decision time of each row, `datetime64[us]` in UTC.
         names: Feature names in column order.
         categorical: Positions of the categorical columns.
+        checkpoint: Where a long fit goes on from, and saves its progress.
 
     Raises:
         TrainingError: Rows are too few, of one class, unlabelled or infinite, or shapes do not agree.
@@ -83,6 +86,7 @@ def fit(
         else recency_weights(times, half_life_days=policy.recency_half_life_days),
         validation=_newest(times, labels, task=task, days=policy.validation_days) if policy.validation_days else None,
         patience=policy.patience,
+        checkpoint=checkpoint,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_assets.records import Params, Task
+from mlops_assets.training.checkpoint import Checkpoint
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -58,11 +59,15 @@ class Trainer(Protocol):
         weights: Array | None = None,
         validation: Mask | None = None,
         patience: int = 30,
+        checkpoint: Checkpoint | None = None,
     ) -> Fitted:
         """Fit on all rows of `X`, shape (n, d), whose categorical columns hold level codes; NaN is missing.
 
         Where `validation` marks rows, the number of rounds is first found by fitting on the others and stopping once
         `patience` rounds brought those rows no gain; then all rows are fitted with that number of rounds.
+
+        A trainer whose fits are long goes on from `checkpoint` and saves its progress there; the parts are the same
+        bytes with or without it, however often the fit was cut off.
         """
         ...
 

@@ -97,6 +97,39 @@ def test_validation_rows_find_the_rounds_and_then_all_rows_are_fitted(trainer, b
     assert found.rounds < len(loss)
 
 
+class CutOffError(Exception):
+    """What a kill is to a fit: nothing after it happens."""
+
+
+class Memory:
+    """A checkpoint whose every save is the last thing the fit came to do."""
+
+    def __init__(self):
+        self.saved = None
+
+    def load(self):
+        return self.saved
+
+    def save(self, progress):
+        self.saved = progress
+        raise CutOffError
+
+
+def test_a_fit_that_was_cut_off_ends_with_the_same_bytes(trainer, binary):
+    """However often it was cut off after it had saved its progress."""
+    checkpoint, newest = Memory(), np.arange(len(binary.y)) >= 1000
+
+    def go_on():
+        try:
+            return fit(trainer, binary, "binary", validation=newest, patience=5, checkpoint=checkpoint)
+        except CutOffError:
+            return None
+
+    resumed = next(filter(None, (go_on() for _ in range(100))))
+
+    assert resumed == fit(trainer, binary, "binary", validation=newest, patience=5)
+
+
 def test_a_misspelt_parameter_is_refused(trainer):
     """No parameter is silently ignored."""
     with pytest.raises(DeclarationError, match="not known"):

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlops_assets.errors import DeclarationError, TrainingError, UnknownNameError
 from mlops_assets.records import Params, Task
+from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.trainer import Array, Fitted, Mask
 
 PART = "model.txt"
@@ -147,6 +148,7 @@ class LightGBMTrainer:
         weights: Array | None = None,
         validation: Mask | None = None,
         patience: int = 30,
+        checkpoint: Checkpoint | None = None,
     ) -> Fitted:
         """Fit on all rows; see `Trainer.fit`.
 
