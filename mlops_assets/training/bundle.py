@@ -1,7 +1,8 @@
 """Everything an endpoint needs to answer as in training, as named bytes that depend on nothing else.
 
 No clock, no version number, no run id goes in: the same training gives the same bytes, so the digest of the bundle is
-the identity of the model. What is particular to one run belongs into the records that point at it.
+the identity of the model. What is particular to one run belongs into the records that point at it: its cut-off, too,
+for that says when somebody looked, and what was seen then is in the digest of the training set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,10 @@ from mlops_assets.records import FeatureVectorSpec
 from mlops_assets.training.trainer import Fitted
 
 OWN_PARTS = ("features.py", "spec.json", "profile.json", "golden.json", "meta.json")
-PASSING = ("run_id", "mlflow_run_id", "mlflow_url", "version", "created", "created_at", "timestamp", "host", "user")
+PASSING = (
+    *("run_id", "mlflow_run_id", "mlflow_url", "version", "cut_off"),
+    *("created", "created_at", "timestamp", "host", "user"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ def assemble_bundle(
         features_source: Text of `features.py`, which computes that vector.
         profile: The reference profile of the training data, canonical JSON.
         golden: Rows to check a loaded model with.
-        meta: What the model is: model, task, training set digest, cut-off … Trainer, parameters and rounds are added.
+        meta: What the model is: model, task, training set digest … Trainer, parameters and rounds are added.
 
     Raises:
         BundleError: Feature names or code differ between model and spec, golden rows do not line up, or `meta` names

@@ -53,6 +53,7 @@ def fit(
     names: Sequence[str],
     categorical: Sequence[int] = (),
     checkpoint: Checkpoint | None = None,
+    threads: int | None = None,
 ) -> Fitted:
     """Fit the declared trainer on the rows of a training window.
 
@@ -67,13 +68,17 @@ def fit(
         names: Feature names in column order.
         categorical: Positions of the categorical columns.
         checkpoint: Where a long fit goes on from, and saves its progress.
+        threads: How many threads fit; the model is the same on any number. By default the trainer decides.
 
     Raises:
         TrainingError: Rows are too few, of one class, unlabelled or infinite, or shapes do not agree.
     """
     labels = _checked(X, y, task=task, times=times, names=names)
     policy.window.require(len(labels))
-    return trainer_named(policy.trainer).fit(
+    trainer = trainer_named(policy.trainer)
+    if threads is not None:
+        trainer = trainer.on_threads(threads)
+    return trainer.fit(
         X,
         labels,
         task=task,

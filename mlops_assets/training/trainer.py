@@ -38,6 +38,13 @@ class Trainer(Protocol):
         """Say under which name policies ask for it."""
         ...
 
+    def on_threads(self, threads: int) -> "Trainer":
+        """Give this trainer as it fits on so many threads, which may change the speed and nothing else.
+
+        One whose fits would differ keeps to the number it has pinned, and gives itself.
+        """
+        ...
+
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with all defaults and seeds filled in.
 

@@ -12,7 +12,7 @@ from mlops_assets.records import FeatureVectorSpec, Field, VectorFeature
 from mlops_assets.training import TRAINERS, Golden, assemble_bundle
 
 SOURCE = "FEATURES = ('delay',)\n"
-META = {"model": "flight_delay", "task": "binary", "cut_off": datetime(2013, 4, 1, tzinfo=UTC)}
+META = {"model": "flight_delay", "task": "binary", "learnt_from": datetime(2013, 4, 1, tzinfo=UTC)}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_bundle_holds_model_code_spec_profile_golden_rows_and_meta(fitted, spe
     parts = assemble(fitted, spec, golden)
 
     assert sorted(parts) == ["features.py", "golden.json", "meta.json", "model.txt", "profile.json", "spec.json"]
-    assert json.loads(parts["meta.json"])["cut_off"] == "2013-04-01T00:00:00Z"
+    assert json.loads(parts["meta.json"])["learnt_from"] == "2013-04-01T00:00:00Z"
     assert json.loads(parts["meta.json"])["rounds"] == 3
     assert sha256_bytes(parts["features.py"]) == json.loads(parts["spec.json"])["code_sha256"]
 
@@ -72,10 +72,11 @@ def test_the_order_in_which_meta_was_written_does_not_change_a_byte(fitted, spec
     assert assemble(fitted, spec, golden) == assemble(fitted, spec, golden, meta=turned)
 
 
-def test_meta_may_not_name_the_run(fitted, spec, golden):
-    """A run id would give two identical models two digests."""
-    with pytest.raises(BundleError, match="mlflow_run_id would differ"):
-        assemble(fitted, spec, golden, meta=META | {"mlflow_run_id": "a1"})
+@pytest.mark.parametrize("passing", ["mlflow_run_id", "cut_off"])
+def test_meta_may_not_name_the_run(fitted, spec, golden, passing):
+    """A run id would give two identical models two digests; so would the moment at which the same rows were seen."""
+    with pytest.raises(BundleError, match=f"{passing} would differ"):
+        assemble(fitted, spec, golden, meta=META | {passing: "a1"})
 
 
 def test_a_spec_in_another_order_than_the_model_is_refused(fitted, spec, golden):

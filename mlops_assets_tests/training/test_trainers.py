@@ -41,6 +41,14 @@ def test_the_same_rows_and_seed_give_the_same_bytes(trainer, task, request):
     assert fit(trainer, rows, task) == fit(trainer, rows, task)
 
 
+def test_asking_for_other_threads_changes_nothing_but_them(trainer, binary):
+    """Any trainer can be asked, and its parameters and its model stay what they were."""
+    asked = trainer.on_threads(1)
+
+    assert asked.name == trainer.name
+    assert fit(asked, binary, "binary") == fit(trainer, binary, "binary")
+
+
 def test_one_row_scores_as_it_does_among_many(trainer, binary):
     """What the endpoint answers for a single request is what the evaluation saw."""
     parts = fit(trainer, binary, "binary").parts

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from mlops_assets.records import (
 )
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
+    Fitted,
     Golden,
     TrainingPolicy,
     assemble_bundle,
@@ -47,28 +49,31 @@ Array = npt.NDArray[Any]
 GOLDEN_ROWS = 16
 
 
-def fit_model(
-    folder: ModelFolder, stores: Home, training_set: TrainingSet, *, tags: Mapping[str, str], requester: str
-) -> ModelVersion:
-    """Fit on the training part, keep the bundle, number it, and show the run in MLflow.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A fitted model and the parts of its bundle, kept nowhere yet."""
 
-    `requester` is who asked for the model; it goes on record, for nobody approves what they asked for.
+    fitted: Fitted
+    parts: dict[str, bytes]
+
+
+def make_bundle(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, *, threads: int | None = None) -> Made:
+    """Fit on `rows`, the training part of a training set, and assemble the bundle; nothing is kept.
+
+    `threads` changes the speed only; by default the trainer decides.
     """
     declared, name = folder.declaration, folder.name
-    module = FeatureModule.load(folder.features_source, name=name)
-    vectorizer = Vectorizer(training_set.spec, module)
-    rows = training_rows_of(stores, training_set, part=TRAIN)
-    inputs = as_arrays(rows, vectorizer.plan.inputs)
-    vectors, labels = vectorizer.vector(inputs), rows[LABEL].to_numpy()
-    policy = policy_of(folder)
+    vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=name))
+    vectors = vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs))
     fitted = fit(
-        policy,
+        policy_of(folder),
         vectors,
-        labels,
+        rows[LABEL].to_numpy(),
         task=declared.task,
         times=times_of(rows),
         names=vectorizer.names,
         categorical=vectorizer.categorical,
+        threads=threads,
     )
     scores = trainer_named(fitted.trainer).score(fitted.parts, vectors)
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
@@ -84,11 +89,24 @@ def fit_model(
             "model": name,
             "task": declared.task,
             "training_set_sha256": training_set.sha256,
-            "cut_off": training_set.cut_off,
             "label": folder.label_meaning,
             **_decision(declared, scores),
         },
     )
+    return Made(fitted, parts)
+
+
+def fit_model(
+    folder: ModelFolder, stores: Home, training_set: TrainingSet, *, tags: Mapping[str, str], requester: str
+) -> ModelVersion:
+    """Fit on the training part, keep the bundle, number it, and show the run in MLflow.
+
+    `requester` is who asked for the model; it goes on record, for nobody approves what they asked for.
+    """
+    declared, name = folder.declaration, folder.name
+    rows = training_rows_of(stores, training_set, part=TRAIN)
+    made = make_bundle(folder, training_set, rows)
+    fitted, parts = made.fitted, made.parts
     sha256 = stores.bundles.save(name, parts)
     record = reproducibility_record(
         fitted,
@@ -112,7 +130,7 @@ def fit_model(
         datasets=[training_set_version(training_set), *training_set.sources],
         artifacts=parts,
     )
-    made = ModelVersion(
+    result = ModelVersion(
         model=name,
         version=version,
         sha256=sha256,
@@ -124,7 +142,7 @@ def fit_model(
         mlflow_run_id=run_id,
         mlflow_url=url,
     )
-    stores.records.put(("versions", name), sha256, made)
+    stores.records.put(("versions", name), sha256, result)
     stores.state.audit_once(
         Event.MODEL_TRAINED,
         actor="pipeline",
@@ -137,7 +155,7 @@ def fit_model(
         },
         at=training_set.cut_off,
     )
-    return made
+    return result
 
 
 def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:

@@ -7,7 +7,7 @@ Column-wise histograms add each column in row order. The parameters that bring b
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,10 @@ class LightGBMTrainer:
 
     threads: int = 1
     name: str = "lightgbm"
+
+    def on_threads(self, threads: int) -> "LightGBMTrainer":
+        """Give this trainer on so many threads."""
+        return replace(self, threads=threads)
 
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with defaults, objective and all seeds filled in.
