@@ -6,6 +6,7 @@
     ├── ContractError           data breaks its contract as a whole; row faults are quarantined instead
     ├── FeatureError            a feature cannot be computed, joined or looked up
     ├── TrainingError           no model could be fitted
+    ├── UnexplainedError        scores of this kind of model have no exact explanation
     ├── EvaluationError         models could not be compared
     ├── BundleError             a model bundle is incomplete or not what its digest says
     ├── DeploymentError         an endpoint could not be brought to a version
@@ -73,6 +74,10 @@ class FeatureError(MlopsError):
 
 class TrainingError(MlopsError):
     """No model could be fitted from what was given."""
+
+
+class UnexplainedError(MlopsError):
+    """What each feature adds to a score is not known exactly for this kind of model; the message says why."""
 
 
 class EvaluationError(MlopsError):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mlops_assets.errors import DeclarationError
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
 Params = dict[str, str | int | float | bool]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.deployment import RolloutPolicy
 from mlops_assets.errors import DeclarationError, UnknownNameError
@@ -54,6 +54,9 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
 
     description: str
     task: Task
+    classes: tuple[str, ...] = Field(
+        default=(), description="Names of the classes of a multiclass model; the label holds their places, from 0."
+    )
     decisions: Decisions
     views: tuple[str, ...] = Field(default=(), description="Feature views the model reads.")
     training: TrainingPolicy = TrainingPolicy()
@@ -72,6 +75,29 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
         description="How long logged and sealed predictions and the training sets of versions that never went live are "
         "kept; for ever if left out.",
     )
+
+    @field_validator("training")
+    @classmethod
+    def _trainer_obeys_for_this_task(cls, training: TrainingPolicy, known: ValidationInfo) -> TrainingPolicy:
+        if "task" in known.data:
+            training.require_task(known.data["task"])
+        return training
+
+    @model_validator(mode="after")
+    def _classes_belong_to_this_task(self) -> Self:
+        if (self.task == "multiclass") != bool(self.classes) or len(set(self.classes)) < len(self.classes):
+            raise DeclarationError(
+                f"`classes` are {', '.join(self.classes) or 'not declared'} for a {self.task} model. A multiclass "
+                "model needs the name of each class, once, in the order of the codes in its label; others have none.",
+                classes=self.classes,
+            )
+        if self.task == "multiclass" and len(self.classes) < 3:
+            raise DeclarationError(
+                f"{len(self.classes)} classes make no multiclass model. Of two, say `task: binary`, where the label is "
+                "1 for the one that is looked for.",
+                classes=self.classes,
+            )
+        return self
 
     @model_validator(mode="after")
     def _gate_judges_this_task(self) -> Self:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from mlops_assets.errors import TrainingError
 from mlops_assets.records import Task
@@ -73,19 +73,21 @@ class _Design:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A fitted linear (regression) or logistic (binary) model."""
+    """A fitted linear (regression) or logistic (binary, multiclass) model; of k classes, one column of weights each."""
 
     task: Task
     design: _Design
     weights: Array
-    intercept: float
+    intercept: Array
 
     def score(self, X: Array) -> Array:
-        """Give one score per row: the probability of the positive class, or the forecast number.
+        """Give one score per row: the probability of the positive class (of each of k classes), or the forecast number.
 
         Numbers beyond the range of training count as its edge, so that a line is not drawn into the unknown.
         """
         linear = np.asarray(self.design.matrix(X) @ self.weights, dtype=np.float64) + self.intercept
+        if self.task == "multiclass":
+            return np.asarray(softmax(linear, axis=1), dtype=np.float64)
         return np.asarray(expit(linear), dtype=np.float64) if self.task == "binary" else linear
 
 
@@ -95,14 +97,14 @@ def fit_baseline(X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequenc
     Args:
         X: Feature vectors, shape (n, d); NaN is missing and gets a flag of its own.
         y: Labels, shape (n,).
-        task: `binary` fits a logistic regression, `regression` a ridge.
+        task: `binary` and `multiclass` fit a logistic regression, `regression` a ridge.
         categorical: Positions of the columns that hold level codes.
 
     Raises:
         TrainingError: There are no rows, or only one class.
     """
     labels = np.asarray(y, dtype=np.float64)
-    if not len(X) or (task == "binary" and np.unique(labels).size < 2):
+    if not len(X) or (task != "regression" and np.unique(labels).size < 2):
         raise TrainingError(
             f"{len(X)} rows with {np.unique(labels).size} different labels make no baseline, and without one nobody "
             "knows whether the model is worth its trouble. Widen the window.",
@@ -114,10 +116,11 @@ def fit_baseline(X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequenc
     design = _Design.of(X, categorical)
     with threadpool_limits(1):  # a second thread adds in another order
         model: Any
-        if task == "binary":
+        if task != "regression":
             model = LogisticRegression(C=1.0, solver="lbfgs", max_iter=500).fit(design.matrix(X), labels)
         else:
             model = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-8).fit(design.matrix(X), labels)
-    weights = np.asarray(model.coef_, dtype=np.float64).ravel()
-    intercept = float(np.ravel(model.intercept_)[0])
+    weights = np.asarray(model.coef_, dtype=np.float64)
+    weights = weights.T if task == "multiclass" else weights.ravel()
+    intercept = np.asarray(model.intercept_, dtype=np.float64)
     return Baseline(task=task, design=design, weights=weights, intercept=intercept)

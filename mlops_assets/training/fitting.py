@@ -1,11 +1,10 @@
 """Fits what a policy declares on the rows of a training window."""
 
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator
 
 from mlops_assets.errors import TrainingError, examples
 from mlops_assets.records import Task
@@ -35,12 +34,18 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     )
     patience: int = Field(default=30, ge=1, description="Rounds without gain on the validation days before stopping.")
 
-    @model_validator(mode="after")
-    def _params_suit_the_trainer(self) -> Self:
-        known = trainer_named(self.trainer)
-        task: Task = "binary" if self.params.get("objective", "binary") == "binary" else "regression"
-        known.resolve(task, self.params, seed=self.seed)
-        return self
+    @field_validator("trainer")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return trainer_named(name).name
+
+    def require_task(self, task: Task) -> None:
+        """Refuse parameters that the trainer cannot obey for this kind of model.
+
+        Raises:
+            DeclarationError: One is unknown, belongs to another kind of model, or would make fits differ.
+        """
+        trainer_named(self.trainer).resolve(task, self.params, seed=self.seed)
 
 
 def fit(
@@ -52,6 +57,7 @@ def fit(
     times: Times,
     names: Sequence[str],
     categorical: Sequence[int] = (),
+    classes: Sequence[str] = (),
     checkpoint: Checkpoint | None = None,
     threads: int | None = None,
 ) -> Fitted:
@@ -62,18 +68,19 @@ def fit(
     Args:
         policy: What to fit.
         X: Feature vectors, shape (n, d); NaN is missing, categorical columns hold level codes.
-        y: Labels, 0 and 1 or finite numbers, shape (n,).
+        y: Labels, shape (n,): 0 and 1, finite numbers, or the codes of `classes`.
         task: What kind of model.
         times: Decision time of each row, `datetime64[us]` in UTC.
         names: Feature names in column order.
         categorical: Positions of the categorical columns.
+        classes: Names of the classes in the order of their codes, for a multiclass model.
         checkpoint: Where a long fit goes on from, and saves its progress.
         threads: How many threads fit; the model is the same on any number. By default the trainer decides.
 
     Raises:
-        TrainingError: Rows are too few, of one class, unlabelled or infinite, or shapes do not agree.
+        TrainingError: Rows are too few, lack a class, unlabelled or infinite, or shapes do not agree.
     """
-    labels = _checked(X, y, task=task, times=times, names=names)
+    labels = _checked(X, y, task=task, times=times, names=names, classes=classes)
     policy.window.require(len(labels))
     trainer = trainer_named(policy.trainer)
     if threads is not None:
@@ -108,18 +115,22 @@ def recency_weights(times: Times, *, half_life_days: float) -> Array:
 def _newest(times: Times, labels: Array, *, task: Task, days: int) -> Mask:
     """Mark the rows of the newest `days`, and make sure that both sides can be learnt from."""
     newest: Mask = times > times.max() - np.timedelta64(days, "D")
-    for side, part in (("older", labels[~newest]), ("newest", labels[newest])):
-        if not part.size or (task == "binary" and part.min() == part.max()):
+    everything = np.unique(labels).size
+    wanted = {"binary": (2, 2), "multiclass": (everything, 1), "regression": (1, 1)}[task]
+    for side, part, least in zip(("older", "newest"), (labels[~newest], labels[newest]), wanted, strict=True):
+        if np.unique(part).size < least:
             raise TrainingError(
                 f"With `validation_days` of {days}, the {side} part of the training window has {part.size} rows "
-                "and not both classes, so no number of rounds can be found on it. Set fewer days, or 0.",
+                "and not every class, so no number of rounds can be found on it. Set fewer days, or 0.",
                 days=days,
                 rows=int(part.size),
             )
     return newest
 
 
-def _checked(X: Array, y: npt.ArrayLike, *, task: Task, times: Times, names: Sequence[str]) -> Array:
+def _checked(
+    X: Array, y: npt.ArrayLike, *, task: Task, times: Times, names: Sequence[str], classes: Sequence[str]
+) -> Array:
     """Give the labels as float64 once all shapes and values are such that a fit means something."""
     labels = np.asarray(y, dtype=np.float64)
     if X.ndim != 2 or not len(labels) == len(X) == len(times) or X.shape[1] != len(names) or labels.ndim != 1:
@@ -147,5 +158,13 @@ def _checked(X: Array, y: npt.ArrayLike, *, task: Task, times: Times, names: Seq
             f"A binary model needs labels 0 and 1, both of them, but the window holds {examples(np.unique(labels))}. "
             "Widen the window, or mend the label.",
             labels=np.unique(labels).tolist()[:5],
+        )
+    if task == "multiclass" and not np.array_equal(np.unique(labels), np.arange(len(classes))):
+        raise TrainingError(
+            f"The labels are the codes of {len(classes)} classes ({examples(classes)}), so each of 0 to "
+            f"{len(classes) - 1} must occur and nothing else, but the window holds {examples(np.unique(labels))}. "
+            "A class never seen is never predicted: widen the window, or mend the label or `classes`.",
+            labels=np.unique(labels).tolist()[:5],
+            classes=tuple(classes),
         )
     return labels

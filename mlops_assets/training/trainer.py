@@ -18,8 +18,8 @@ Mask = npt.NDArray[np.bool_]
 class Fitted:
     """A fitted model as bytes, and how it came about.
 
-    `parts` are canonical: the same fit gives the same bytes on any number of threads. `params` are complete, with every
-    default and seed resolved. `curves` hold one loss per round, `rounds` says how many were kept.
+    `parts` are canonical and hold no pickle: the same fit gives the same bytes on any number of threads. `params` are
+    complete, with every default and seed resolved. `curves` hold one loss per round, `rounds` says how many were kept.
     """
 
     trainer: str
@@ -70,6 +70,8 @@ class Trainer(Protocol):
     ) -> Fitted:
         """Fit on all rows of `X`, shape (n, d), whose categorical columns hold level codes; NaN is missing.
 
+        `y` holds 0 and 1, finite numbers, or every class code from 0 to k - 1.
+
         Where `validation` marks rows, the number of rounds is first found by fitting on the others and stopping once
         `patience` rounds brought those rows no gain; then all rows are fitted with that number of rounds.
 
@@ -79,9 +81,18 @@ class Trainer(Protocol):
         ...
 
     def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
-        """Give one score per row of `X`: the probability of the positive class, or the forecast number."""
+        """Give the probability of the positive class, or the forecast number, shape (n,); of k classes shape (n, k).
+
+        A row's score is the same to the last bit whatever other rows come with it.
+        """
         ...
 
     def contributions(self, parts: Mapping[str, bytes], X: Array) -> Array:
-        """Give what each feature adds to each raw score, shape (n, d + 1); the last column is the expected score."""
+        """Give what each feature adds to each raw score, shape (n, d + 1); the last column is the expected score.
+
+        Of k classes each has raw scores of its own: shape (n, k, d + 1).
+
+        Raises:
+            UnexplainedError: For this kind of model nobody knows exactly.
+        """
         ...

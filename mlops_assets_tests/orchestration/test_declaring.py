@@ -112,7 +112,15 @@ MISTAKES = {
         "should be one of events, files, http, sql. Did you mean 'files'? (given: 'file')",
     ),
     "metric": (MODEL_YAML, "gate: {", "gate: {primary_metric: acu, ", "9: gate", "mean 'auc'?"),
-    "trainer": (MODEL_YAML, "training: {", "training: {trainer: lightgmb, ", "8: training", "mean 'lightgbm'?"),
+    "trainer": (MODEL_YAML, "training: {", "training: {trainer: lightgmb, ", "8: training.trainer", "mean 'lightgbm'?"),
+    "parameter": (MODEL_YAML, "training: {", "training: {params: {eta: 1}, ", "8: training", "Write learning_rate"),
+    "objective": (
+        MODEL_YAML,
+        "training: {",
+        "training: {params: {objective: huber}, ",
+        "8: training",
+        "for a binary model, objective 'huber' is not known",
+    ),
     "column of the SQL": (VIEW_YAML, "AS return_rate_7d", "AS return_rate", "2", "mean 'return_rate'?"),
     # a type
     "number": (TABLE_YAML, "share: 0.10", "share: few", "11: contract.max_quarantined_share", "(given: 'few')"),

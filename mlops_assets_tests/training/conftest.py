@@ -26,14 +26,20 @@ def draw(task, n=1500, seed=1):
     X[generator.random(n) < 0.05, 3] = np.nan
     y = signal + generator.normal(size=n)
     times = np.datetime64("2013-01-01", "us") + np.arange(n) * np.timedelta64(1, "h")
-    labels = (y > 0.5).astype(float) if task == "binary" else 10 + 3 * y
-    return Rows(X, labels, times, ("delay", "wind", "noise", "carrier"), (3,))
+    labels = {"binary": (y > 0.5) * 1.0, "multiclass": np.digitize(y, [-0.5, 1.0]) * 1.0, "regression": 10 + 3 * y}
+    return Rows(X, labels[task], times, ("delay", "wind", "noise", "carrier"), (3,))
 
 
 @pytest.fixture
 def binary():
     """Rows with a yes-or-no label."""
     return draw("binary")
+
+
+@pytest.fixture
+def multiclass():
+    """Rows whose label is one of three classes."""
+    return draw("multiclass")
 
 
 @pytest.fixture

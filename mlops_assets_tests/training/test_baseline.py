@@ -72,3 +72,14 @@ def test_one_class_makes_no_baseline():
     """Nothing can be told apart."""
     with pytest.raises(TrainingError, match="no baseline"):
         fit_baseline(np.ones((10, 1)), np.ones(10), task="binary")
+
+
+def test_a_baseline_of_classes_gives_each_its_probability(multiclass):
+    """Rows sum to one, and the probabilities follow the classes."""
+    baseline = fit_baseline(multiclass.X, multiclass.y, task="multiclass", categorical=multiclass.categorical)
+
+    score = baseline.score(multiclass.X)
+
+    assert score.shape == (len(multiclass.y), 3)
+    assert score.sum(axis=1) == pytest.approx(1)
+    assert all(auc(multiclass.y == place, score[:, place]) > 0.65 for place in range(3))

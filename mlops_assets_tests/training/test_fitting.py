@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.errors import TrainingError
+from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.training import TrainingPolicy, TrainingWindow, fit, recency_weights
 
 SMALL = TrainingWindow(minimum_rows=100)
@@ -41,10 +41,14 @@ def test_validation_days_are_cut_from_the_end_of_the_training_window(binary):
     assert misled.rounds == 1
 
 
-def test_the_trainers_parameters_are_checked_when_the_policy_is_loaded():
-    """A misspelt parameter is refused before any run, with the nearest spelling."""
-    with pytest.raises(ValidationError, match="Did you mean 'learning_rate'"):
-        TrainingPolicy(params={"learning_rat": 0.1})
+def test_the_trainers_parameters_are_checked_for_the_task():
+    """What suits a regression does not suit a yes or no; a misspelt one suits nothing."""
+    TrainingPolicy(params={"objective": "quantile"}).require_task("regression")
+
+    with pytest.raises(DeclarationError, match="for a binary model, objective 'quantile'"):
+        TrainingPolicy(params={"objective": "quantile"}).require_task("binary")
+    with pytest.raises(DeclarationError, match="Did you mean 'learning_rate'"):
+        TrainingPolicy(params={"learning_rat": 0.1}).require_task("binary")
 
 
 def test_an_unknown_trainer_is_refused_when_the_policy_is_loaded():
@@ -75,3 +79,34 @@ def test_more_validation_days_than_there_is_time_are_refused(binary):
     """Nothing older would be left to fit on."""
     with pytest.raises(TrainingError, match="older part"):
         fitted(TrainingPolicy(window=SMALL, validation_days=400), binary)
+
+
+CLASSES = ("early", "on time", "late")
+
+
+@pytest.mark.parametrize(
+    ("y", "days", "why"),
+    [
+        (
+            lambda y: np.where(y == 1, 0, y),
+            0,
+            "each of 0 to 2 must occur and nothing else, but the window holds 0.0, 2.0",
+        ),
+        (lambda y: y + 1, 0, "holds 1.0, 2.0, 3.0"),
+        (lambda y: np.where(np.arange(len(y)) < 1400, np.minimum(y, 1), y), 5, "older part"),
+    ],
+)
+def test_a_class_that_is_never_seen_is_missed_before_the_fit(multiclass, y, days, why):
+    """It would have no probability, and nobody would know."""
+    policy = TrainingPolicy(window=SMALL, validation_days=days)
+
+    with pytest.raises(TrainingError, match=why):
+        fit(
+            policy,
+            multiclass.X,
+            y(multiclass.y),
+            task="multiclass",
+            times=multiclass.times,
+            names=multiclass.names,
+            classes=CLASSES,
+        )

@@ -73,6 +73,7 @@ def make_bundle(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, 
         times=times_of(rows),
         names=vectorizer.names,
         categorical=vectorizer.categorical,
+        classes=declared.classes,
         threads=threads,
     )
     scores = trainer_named(fitted.trainer).score(fitted.parts, vectors)

@@ -61,6 +61,7 @@ TUNABLE = {
 
 OBJECTIVES: dict[Task, tuple[str, ...]] = {
     "binary": ("binary",),
+    "multiclass": ("multiclass",),
     "regression": (
         *("regression", "regression_l1", "huber", "fair", "quantile"),
         *("poisson", "gamma", "tweedie", "mape"),
@@ -73,6 +74,7 @@ REFUSED = {
     "force_row_wise": "it adds histograms in one block per thread, so the model would depend on the number of threads",
     "use_quantized_grad": "it rounds gradients per thread, so the model would depend on the number of threads",
     "linear_tree": "contributions of features do not exist for linear trees, and every decision must be explainable",
+    "num_class": "it follows from the declared classes",
     "num_threads": "the trainer sets it, and a model may not depend on it",
     "seed": "it stands beside `trainer`, as `seed`, and all others are derived from it",
     "early_stopping_round": "stopping is declared by `validation_days` and `patience`, beside `trainer`",
@@ -92,6 +94,7 @@ ALIASES = {
     **dict.fromkeys(("reg_alpha", "lambda", "reg_lambda"), "lambda_l1 or lambda_l2"),
     **dict.fromkeys(("max_leaves", "max_leaf", "num_leaf"), "num_leaves"),
     **dict.fromkeys(("random_state", "random_seed"), "seed, beside `trainer`"),
+    **dict.fromkeys(("num_classes",), "nothing: it follows from the declared classes"),
     **dict.fromkeys(("n_jobs", "nthread", "num_thread"), "nothing: the trainer sets the threads"),
 }
 
@@ -161,6 +164,8 @@ class LightGBMTrainer:
             TrainingError: LightGBM refused the data.
         """
         resolved = self.resolve(task, params, seed=seed)
+        if task == "multiclass":
+            resolved["num_class"] = int(y.max()) + 1
         curves: dict[str, list[float]] = {}
         if validation is not None:
             resolved, curves["validation_loss"] = self._with_rounds(
@@ -184,12 +189,17 @@ class LightGBMTrainer:
         )
 
     def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
-        """Give the booster's prediction per row, by one thread: the same arithmetic as the endpoint's."""
-        return np.asarray(_booster(parts, X).predict(X, num_threads=1), dtype=np.float64)
+        """Give the booster's prediction per row (and class), by one thread: the same arithmetic as the endpoint's."""
+        booster = _booster(parts, X)
+        scores = np.asarray(booster.predict(X, num_threads=1), dtype=np.float64)
+        classes = booster.num_model_per_iteration()
+        return scores if classes == 1 else scores.reshape(len(X), classes)
 
     def contributions(self, parts: Mapping[str, bytes], X: Array) -> Array:
         """Give the exact Shapley values of the trees, which LightGBM computes itself."""
-        return np.asarray(_booster(parts, X).predict(X, num_threads=1, pred_contrib=True), dtype=np.float64)
+        added = np.asarray(_booster(parts, X).predict(X, num_threads=1, pred_contrib=True), dtype=np.float64)
+        width = X.shape[1] + 1
+        return added if added.shape[1] == width else added.reshape(len(X), -1, width)
 
     def _with_rounds(
         self,
