@@ -15,6 +15,7 @@ from mlops_assets.digests import canonical_json, sha256_bytes, sha256_json
 from mlops_assets.errors import DeclarationError, UnexplainedError, UnknownNameError
 from mlops_assets.statistics import auc, r2
 from mlops_assets.training import TRAINERS, trainer_named
+from mlops_assets_tests.training._cut_off import cut_off_at_every_save
 from mlops_assets_tests.training.conftest import draw
 
 TASKS = ("binary", "multiclass", "regression")
@@ -239,37 +240,13 @@ def test_validation_rows_find_the_rounds_and_then_all_rows_are_fitted(trainer, t
     assert found == fit(trainer, rows, task, validation=newest, patience=5)
 
 
-class CutOffError(Exception):
-    """What a kill is to a fit: nothing after it happens."""
-
-
-class Memory:
-    """A checkpoint whose every save is the last thing the fit came to do."""
-
-    def __init__(self):
-        self.saved = None
-
-    def load(self):
-        return self.saved
-
-    def save(self, progress):
-        self.saved = progress
-        raise CutOffError
-
-
 def test_a_fit_that_was_cut_off_ends_with_the_same_bytes(trainer, binary):
     """However often it was cut off after it had saved its progress."""
-    checkpoint, newest = Memory(), np.arange(len(binary.y)) >= 1000
+    newest = np.arange(len(binary.y)) >= 1000
 
-    def go_on():
-        try:
-            return fit(trainer, binary, "binary", validation=newest, patience=5, checkpoint=checkpoint)
-        except CutOffError:
-            return None
+    resumed, _ = cut_off_at_every_save(lambda **given: fit(trainer, binary, "binary", validation=newest, **given))
 
-    resumed = next(filter(None, (go_on() for _ in range(100))))
-
-    assert resumed == fit(trainer, binary, "binary", validation=newest, patience=5)
+    assert resumed == fit(trainer, binary, "binary", validation=newest)
 
 
 def test_a_misspelt_parameter_is_refused(trainer, task):

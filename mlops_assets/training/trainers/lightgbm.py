@@ -6,16 +6,19 @@ Column-wise histograms add each column in row order. The parameters that bring b
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from mlops_assets.errors import DeclarationError, TrainingError, UnknownNameError
 from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.trainer import Array, Fitted, Mask
+from mlops_assets.training.trainers._segments import SEEDS, Growth, best_round, seeds_of
 
 PART = "model.txt"
 
@@ -51,6 +54,7 @@ DEFAULTS: Params = {
     "path_smooth": 0.0,
     "extra_trees": False,
     "scale_pos_weight": 1.0,
+    "checkpoint_rounds": 200,  # ours: rounds after which progress is saved and seeds are new; 0: never
 }
 
 TUNABLE = {
@@ -67,8 +71,6 @@ OBJECTIVES: dict[Task, tuple[str, ...]] = {
         *("poisson", "gamma", "tweedie", "mape"),
     ),
 }
-
-SEEDS = ("data_random_seed", "bagging_seed", "feature_fraction_seed", "extra_seed", "drop_seed", "objective_seed")
 
 REFUSED = {
     "force_row_wise": "it adds histograms in one block per thread, so the model would depend on the number of threads",
@@ -138,9 +140,7 @@ class LightGBMTrainer:
         objective = params.get("objective", OBJECTIVES[task][0])
         if objective not in OBJECTIVES[task]:
             raise UnknownNameError(f"for a {task} model, objective", str(objective), known=OBJECTIVES[task])
-        drawn = np.random.SeedSequence(seed).generate_state(len(SEEDS))
-        seeds: Params = {name: int(state >> 1) for name, state in zip(SEEDS, drawn, strict=True)}
-        return {**DEFAULTS, **params, "objective": objective, **FIXED, "seed": seed, **seeds}
+        return {**DEFAULTS, **params, "objective": objective, **FIXED, "seed": seed, **seeds_of(seed)}
 
     def fit(
         self,
@@ -166,25 +166,32 @@ class LightGBMTrainer:
         resolved = self.resolve(task, params, seed=seed)
         if task == "multiclass":
             resolved["num_class"] = int(y.max()) + 1
+        progress = _Progress.of(checkpoint)
+
+        def save() -> None:
+            if checkpoint is not None and not progress.fit.finished:
+                checkpoint.save(msgspec.json.encode(progress))
+
         curves: dict[str, list[float]] = {}
         if validation is not None:
-            resolved, curves["validation_loss"] = self._with_rounds(
-                X, y, resolved, names, categorical, weights, validation, patience
-            )
-        import lightgbm
-
+            search = progress.search
+            for _ in self._search(
+                search, X, y, resolved, names, categorical, weights, validation, patience=patience, ended=save
+            ):
+                pass
+            curves["validation_loss"] = search.losses
+            resolved = {**resolved, "num_iterations": best_round(search.losses)}
         data = self._dataset(X, y, resolved, names, categorical, weights)
-        history: dict[str, Any] = {}
-        booster = self._train(
-            resolved, data, valid_sets=[data], valid_names=["train"], callbacks=[lightgbm.record_evaluation(history)]
-        )
-        curves["train_loss"] = [float(loss) for loss in next(iter(history["train"].values()))]
+        with _complaints(resolved):
+            for _ in progress.fit.grow(self._native(resolved), X, data, _rounds(resolved), ended=save):
+                pass
+        curves["train_loss"] = progress.fit.losses
         return Fitted(
             trainer=self.name,
             names=tuple(names),
-            parts={PART: normalised(booster.model_to_string(num_iteration=-1).encode())},
+            parts={PART: normalised(progress.fit.model.encode())},
             params=resolved,
-            rounds=int(booster.current_iteration()),
+            rounds=progress.fit.ends[-1],
             curves=curves,
         )
 
@@ -201,8 +208,9 @@ class LightGBMTrainer:
         width = X.shape[1] + 1
         return added if added.shape[1] == width else added.reshape(len(X), -1, width)
 
-    def _with_rounds(
+    def _search(
         self,
+        growth: Growth,
         X: Array,
         y: Array,
         params: Params,
@@ -210,33 +218,32 @@ class LightGBMTrainer:
         categorical: Sequence[int],
         weights: Array | None,
         validation: Mask,
+        *,
         patience: int,
-    ) -> tuple[Params, list[float]]:
-        """Give `params` with the number of rounds that the rows in `validation` ask for, and their loss per round."""
+        ended: Callable[[], None] = lambda: None,
+    ) -> Iterator[float]:
+        """Fit on the rows outside `validation`, and give the loss on those inside after each round."""
         if params["boosting"] == "dart":
             raise DeclarationError(
                 "Boosting by `dart` re-weighs earlier trees, so a best round cannot be cut out of it. "
                 "Set `validation_days` to 0, or use gbdt.",
                 boosting="dart",
             )
-        import lightgbm
-
+        if growth.finished:
+            return
         rest = ~validation
         data = self._dataset(X[rest], y[rest], params, names, categorical, None if weights is None else weights[rest])
-        held = data.create_valid(X[validation], y[validation])
-        history: dict[str, Any] = {}
-        booster = self._train(
-            params,
-            data,
-            valid_sets=[held],
-            valid_names=["validation"],
-            callbacks=[
-                lightgbm.early_stopping(patience, verbose=False),
-                lightgbm.record_evaluation(history),
-            ],
-        )
-        loss = [float(value) for value in next(iter(history["validation"].values()))]
-        return {**params, "num_iterations": int(booster.best_iteration)}, loss
+        held = data.create_valid(X[validation], y[validation], params=self._native(params))
+        with _complaints(params):
+            yield from growth.grow(
+                self._native(params),
+                X,
+                data,
+                _rounds(params),
+                validation=(validation, held),
+                patience=patience,
+                ended=ended,
+            )
 
     def _dataset(
         self,
@@ -259,24 +266,48 @@ class LightGBMTrainer:
             params=self._native(params),
         )
 
-    def _train(self, params: Params, data: Any, **options: Any) -> Any:
-        """Give the booster that LightGBM fits, or its complaint as ours."""
-        import lightgbm
-
-        try:
-            return lightgbm.train(self._native(params), data, num_boost_round=int(params["num_iterations"]), **options)
-        except lightgbm.basic.LightGBMError as error:
-            raise TrainingError(
-                f"LightGBM could not fit: {error}. Its parameters and the feature names are the usual cause.",
-                params=dict(params),
-            ) from error
-
     def _native(self, params: Params) -> dict[str, Any]:
         """Give the parameters as LightGBM takes them; the rounds go beside them."""
         return {
-            **{name: value for name, value in params.items() if name != "num_iterations"},
+            **{name: value for name, value in params.items() if name not in ("num_iterations", "checkpoint_rounds")},
             "num_threads": self.threads,
         }
+
+
+class _Progress(msgspec.Struct):
+    """How far a fit has come: the search for the number of rounds, then the fit on all rows."""
+
+    search: Growth = msgspec.field(default_factory=Growth)
+    fit: Growth = msgspec.field(default_factory=Growth)
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint | None) -> "_Progress":
+        """Give what was saved, or a fit's beginning."""
+        saved = None if checkpoint is None else checkpoint.load()
+        return cls() if saved is None else msgspec.json.decode(saved, type=cls)
+
+
+def _rounds(params: Params) -> tuple[int, int]:
+    """Give how many rounds there are, and how many make a segment.
+
+    `dart` re-weighs the trees of earlier rounds and `rf` averages them, so neither can go on from the sum of them.
+    """
+    rounds, segment = int(params["num_iterations"]), int(params["checkpoint_rounds"])
+    return rounds, segment if segment and params["boosting"] == "gbdt" else rounds
+
+
+@contextmanager
+def _complaints(params: Params) -> Iterator[None]:
+    """Give LightGBM's complaints as ours."""
+    import lightgbm
+
+    try:
+        yield
+    except lightgbm.basic.LightGBMError as error:
+        raise TrainingError(
+            f"LightGBM could not fit: {error}. Its parameters and the feature names are the usual cause.",
+            params=dict(params),
+        ) from error
 
 
 def _booster(parts: Mapping[str, bytes], X: Array) -> Any:
