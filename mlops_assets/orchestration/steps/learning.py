@@ -163,6 +163,12 @@ def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> di
     """Say how a score becomes a decision; without a declared value, or of a regression, it does not."""
     if declared.value is None or declared.task != "binary":
         return {"threshold": None, "decision_rule": "none: the score is the answer"}
+    if (pays_from := declared.value.pays_from) is not None:
+        return {
+            "threshold": pays_from,
+            "decision_rule": f"true where score >= threshold, a chance of {pays_from:.4g}, "
+            "from which acting brings more than it costs",
+        }
     share = declared.value.capacity_share
     return {
         "threshold": threshold(scores, share),
