@@ -244,57 +244,6 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What people wrote of a model, as it was when a version was fitted, so that it can be fitted without their folder.
-
-    `declaration` is `attributes` of defs.yaml with every default, and the parameters of model.py among them.
-    """
-
-    model: str
-    declaration: dict[str, Any]
-    features: str
-    model_py: str
-
-
-ReproductionLevel = Literal[
-    "not on record", "recorded", "equal here", "equal across threads", "equal across threads and machines"
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reproduction:
-    """What came of fitting a version again from its record; `level` is the most that is shown of it.
-
-    Args:
-        sha256: Digest of the bundle on record.
-        level: "recorded" where all that is needed is known, but what was made differs or could not be made.
-        fits: Digest of the bundle that was made, by the number of threads.
-        causes: What differs and why it does, in words; empty if all is equal.
-        notes: What else is worth knowing, such as that rows were not joined anew.
-        elsewhere: Circumstances that are others than on record, of an equal bundle too, in words.
-        missing: Facts that are not on record.
-        parts: Parts of the bundle that differ on any number of threads.
-    """
-
-    model: str
-    version: int
-    sha256: str
-    at: datetime
-    level: ReproductionLevel
-    fits: dict[int, str]
-    causes: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
-
-    @property
-    def equal(self) -> bool:
-        """Whether every fit gave the bundle on record."""
-        return self.level.startswith("equal")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """A measured number with its 95 % interval (None where none is known) over `n` rows."""
 
@@ -348,6 +297,32 @@ class EvaluationReport:
     policy_sha256: str
     passed: bool
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Points of a line, and where they are known the ends of each point's 95 % interval."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portrait:
+    """What a judged version is shown by, beside the numbers it is judged by.
+
+    `curves` are named by what they show, then by whose they are: `challenger`, `champion` or `baseline`. `gains` are
+    differences in what a business owner counts in. `importance` ranks features by their share in moving scores, empty
+    where a trainer cannot explain.
+    """
+
+    model: str
+    bundle_sha256: str
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
+    gains: tuple[Comparison, ...] = ()
+    importance: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from mlops_assets.cli.contract import contract
 from mlops_assets.cli.keeping_commands import KEEPING
 from mlops_assets.cli.quarantine import quarantine
 from mlops_assets.cli.recording import record
+from mlops_assets.cli.reporting import REPORTING
 from mlops_assets.cli.sharing import SHARING
 from mlops_assets.cli.tracing import TRACING
 from mlops_assets.errors import MlopsError
@@ -27,7 +28,18 @@ def cli() -> None:
     """The life of a model as Dagster assets: data, features, training, gates, endpoints, drift, retraining."""
 
 
-for _command in (*TO_DATA, record, quarantine, contract, *COMMANDS, *SHARING, *TRACING, *KEEPING, *EVIDENCE):
+for _command in (
+    *TO_DATA,
+    record,
+    quarantine,
+    contract,
+    *COMMANDS,
+    *REPORTING,
+    *SHARING,
+    *TRACING,
+    *KEEPING,
+    *EVIDENCE,
+):
     cli.add_command(_command)
 
 

@@ -8,6 +8,7 @@ from mlops_assets.evaluation.gate import judge
 from mlops_assets.evaluation.measures import MEASURES, Measure, Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, measure
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
+from mlops_assets.evaluation.portrait import curves, gains
 from mlops_assets.evaluation.slices import SliceDrop, SliceFindings, look_into_slices
 from mlops_assets.evaluation.value import BusinessValue
 
@@ -20,7 +21,9 @@ __all__ = [
     "SliceFindings",
     "Terms",
     "compare",
+    "curves",
     "evaluate",
+    "gains",
     "judge",
     "look_into_slices",
     "measure",

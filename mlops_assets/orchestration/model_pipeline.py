@@ -31,6 +31,7 @@ from mlops_assets.orchestration.origins import of_predictions, of_training_set, 
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
+from mlops_assets.orchestration.report_metadata import report_metadata
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import ModelPipelineScaffolder
 from mlops_assets.records import (
@@ -208,11 +209,14 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
     def evaluation(
         context: dg.AssetExecutionContext, home: HomeResource, training_set: TrainingSet, model: ModelVersion
     ) -> dg.MaterializeResult:
-        report = steps.evaluate(folder, home.open(), training_set, model, at=as_of(context, home.open()))
+        stores = home.open()
+        report = steps.evaluate(folder, stores, training_set, model, at=as_of(context, stores))
+        page = stores.report_path(name, model.sha256)
         return dg.MaterializeResult(
             value=report,
             data_version=dg.DataVersion(report.sha256),
             metadata={
+                **report_metadata(steps.judged(folder, stores, model.sha256), path=str(page)),
                 **metric_metadata(report.challenger_metrics),
                 **metric_metadata(report.champion_metrics, prefix="champion "),
                 "comparison": metric_table(

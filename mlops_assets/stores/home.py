@@ -9,6 +9,7 @@
     records/       the records that travelled between assets
     quality/       what was found in each batch: a record and a page per judgement
     dossiers/      the evidence per model version
+    evaluations/   the report per model version, as a page
     state.sqlite   audit log, approvals, retraining ledger, versions (or MLOPS_STATE_URL)
     mlflow.sqlite  runs and registry (or MLOPS_MLFLOW_URI), artefacts in mlartifacts/
     landing/       where batches land that replace or extend the archive's
@@ -120,6 +121,17 @@ class Home:
         for name, data in files.items():
             write_file(folder / name, data)
         return folder
+
+    def report_path(self, model: str, bundle_sha256: str) -> Path:
+        """Say where the page of a version's evaluation is kept."""
+        return self.root / "evaluations" / model / bundle_sha256 / "report.html"
+
+    def write_report(self, model: str, bundle_sha256: str, page: bytes) -> Path:
+        """Keep the page of a version's evaluation, and give its path; written again, it is replaced."""
+        path = self.report_path(model, bundle_sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, page)
+        return path
 
     @property
     def landing(self) -> Path:

@@ -90,7 +90,7 @@ class Tracking:
             try:
                 _log_numbers(client, run, params, metrics, curves)
                 client.log_inputs(run.info.run_id, [_input(version) for version in datasets])
-                _log_files(client, run, artifacts)
+                _log_files(client, run, artifacts, BUNDLE_FOLDER)
                 _register(client, run, model, tags)
             except BaseException:
                 client.set_terminated(run.info.run_id, status="FAILED")
@@ -103,6 +103,12 @@ class Tracking:
         with self._refusals():
             client = self._client()
             _log_numbers(client, client.get_run(run_id), {}, metrics, {})
+
+    def log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Add files to a run by their path, such as pictures and a page; those that are there are replaced."""
+        with self._refusals():
+            client = self._client()
+            _log_files(client, client.get_run(run_id), files, None)
 
     def set_alias(self, model: str, run_id: str, version_sha: str, alias: Alias) -> None:
         """Let `alias` name the version the run registered; a champion is no challenger any more.
@@ -257,13 +263,13 @@ def _input(version: TableVersion) -> "DatasetInput":
     )
 
 
-def _log_files(client: "MlflowClient", run: "Run", artifacts: Mapping[str, bytes]) -> None:
+def _log_files(client: "MlflowClient", run: "Run", artifacts: Mapping[str, bytes], below: str | None) -> None:
     with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
         for name, part in artifacts.items():
             file = Path(folder, name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(part)
-        client.log_artifacts(run.info.run_id, folder, BUNDLE_FOLDER)
+        client.log_artifacts(run.info.run_id, folder, below)
 
 
 def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str, str]) -> None:

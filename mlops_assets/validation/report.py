@@ -3,41 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
+from mlops_assets.pages import document
 from mlops_assets.records import BatchQuality, ExpectationResult
 from mlops_assets.validation.trend import Bar, Point, bars, line
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2430; --dim: #667085; --line: #e3e6eb; --paper: #fff; --panel: #f7f8fa;
-  --good: #2f7d5b; --held: #c77700; --bad: #c0362c; --stopped: #d9a39e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #98a2b3; --line: #333a46; --paper: #14181f;
-  --panel: #1c222c; --good: #58b38a; --held: #e5a13a; --bad: #f0756b; --stopped: #7c4640; } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 32px 24px 64px; max-width: 1040px; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif }
-h1 { font-size: 24px; margin: 0 }  h2 { font-size: 17px; margin: 36px 0 8px }
-p { margin: 6px 0 } .dim { color: var(--dim) }
-.verdict { display: inline-block; padding: 2px 10px; border-radius: 12px; font-weight: 600; color: var(--paper) }
-.verdict.passed { background: var(--good) } .verdict.blocked { background: var(--bad) }
-.verdict.warned, .verdict.part { background: var(--held) }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0 }
-dl div { background: var(--panel); border-radius: 8px; padding: 10px 14px }
-dt { color: var(--dim); font-size: 13px } dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums }
-table { border-collapse: collapse; width: 100% }
-th { text-align: left; font-weight: 600; font-size: 13px; color: var(--dim) }
-th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } th.number { text-align: right }
-td.found { white-space: normal; max-width: 170px; overflow-wrap: anywhere }
-code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere }
-.met, .failed, .warns { white-space: nowrap }
-.failed { color: var(--bad); font-weight: 600 } .warns { color: var(--held); font-weight: 600 }
-.met { color: var(--good) } .why { display: block; color: var(--dim); font-size: 13px }
-svg { display: block; overflow: visible } polyline { fill: none; stroke: var(--dim); stroke-width: 1.2 }
-.dot { fill: var(--ink) } .bad { fill: var(--bad) } .ground { fill: var(--panel) } .good { fill: var(--good) }
-.held { fill: var(--held) } .stopped { fill: var(--stopped) }
-a:hover .ground { fill: var(--line) } .scroll { overflow-x: auto }
-.key::before { content: ""; display: inline-block; width: 10px; height: 10px; margin: 0 5px 0 14px; border-radius: 2px;
-  background: var(--tone) }
-"""
 
 
 def page(quality: BatchQuality, history: Sequence[tuple[str, BatchQuality]]) -> str:
@@ -48,13 +16,11 @@ def page(quality: BatchQuality, history: Sequence[tuple[str, BatchQuality]]) -> 
         history: The last batches with the places of their pages below the table's folder; this one is the last.
     """
     day = quality.partition or "read whole"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(quality.table)}, {escape(day)}: data quality</title><style>{_STYLE}</style></head><body>"
+    return document(
+        f"{quality.table}, {day}: data quality",
         f"<h1>{escape(quality.table)} <span class=dim>{escape(day)}</span></h1>"
         f"{_verdict(quality)}{_figures(quality)}{_trend(history)}{_rules(quality)}{_expectations(quality, history)}"
-        f"<p class=dim>Judged at {quality.at:%Y-%m-%d %H:%M} UTC.</p></body></html>\n"
+        f"<p class=dim>Judged at {quality.at:%Y-%m-%d %H:%M} UTC.</p>",
     )
 
 

@@ -204,3 +204,25 @@ def test_lineage_of_an_unknown_column_names_the_nearest(mlops):
 
     assert said.code == 1
     assert "column of raw/orders 'brnch' is not known. Did you mean 'branch'?" in said.err
+
+
+def test_a_report_is_written_where_one_asks_for_it(shop, mlops, tmp_path):
+    """The headline is printed; the page is the one the evaluation wrote."""
+    release = shop.home.releases.current(MODEL)
+    page = shop.home.report_path(MODEL, release.bundle_sha256)
+    before = page.read_bytes()
+
+    said = mlops("report", f"{MODEL}@1", "--out", str(tmp_path / "copy.html"))
+
+    assert said.code == 0
+    assert said.out.startswith("Version 1 may go live: ")
+    assert (tmp_path / "copy.html").read_bytes() == page.read_bytes() == before
+
+
+def test_a_report_of_a_version_that_is_not_there_names_those_that_are(mlops):
+    """And a version is a number."""
+    unknown, unclear = mlops("report", f"{MODEL}@7"), mlops("report", f"{MODEL}@new")
+
+    assert (unknown.code, unclear.code) == (1, 2)
+    assert "'7' is not known. Known: 1." in unknown.err
+    assert f"such as {MODEL}@3" in unclear.err

@@ -102,6 +102,22 @@ def test_a_refusal_is_an_error_of_a_blocking_check_with_its_reasons(later):
     assert "0.9999" in check.description
 
 
+def test_a_refused_challenger_has_its_report(later):
+    """In the home, in short on Dagster's page, and with its pictures among the files of its run in MLflow."""
+    result = later.release(at=LATER, gate=IMPOSSIBLE)
+
+    report = later.home.records.get((MODEL, "evaluation"), None, EvaluationReport)
+    page = later.home.report_path(MODEL, report.challenger.sha256)
+    [shown] = result.asset_materializations_for_node(f"{MODEL}__evaluation")
+    client = later.home.tracking._client()
+    files = {file.path for file in client.list_artifacts(report.challenger.mlflow_run_id)}
+    assert "Version 2 is refused, and version 1 stays" in page.read_text()
+    assert "Version 2 is refused, and version 1 stays" in shown.metadata["headline"].value
+    assert shown.metadata["report"].value == str(page)
+    assert "version 1 | version 2" in shown.metadata["what changed"].value
+    assert {"report.html", "plots", "bundle"} <= files
+
+
 @pytest.mark.parametrize("stage", ["dossier", "approval", "endpoint"])
 def test_what_the_gate_refused_cannot_be_brought_live_by_hand(later, stage):
     """Materializing what comes behind the gate on Dagster's page never deploys the version that was refused."""

@@ -13,6 +13,7 @@ from mlops_assets.orchestration.steps.releasing import (
     roll_back,
     write_dossier,
 )
+from mlops_assets.orchestration.steps.reporting import judged
 from mlops_assets.orchestration.steps.training_sets import build_training_set, rebuild_training_set
 from mlops_assets.orchestration.steps.watching import (
     labels_of,
@@ -31,6 +32,7 @@ __all__ = [
     "deploy",
     "evaluate",
     "fit_model",
+    "judged",
     "labels_of",
     "measure_drift",
     "measure_performance",

@@ -13,7 +13,8 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.noting import note
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, training_rows_of
+from mlops_assets.orchestration.steps.reporting import portray, show_report
+from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, training_rows_of
 from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit_baseline
@@ -36,20 +37,25 @@ def evaluate(
         task=declared.task,
         categorical=bundle.vectorizer.categorical,
     )
+    scores = bundle.score(vectors)
+    champion_scores = champion.score(vectors_of(champion, held, stores)) if champion else None
+    baseline_scores = baseline.score(vectors)
     report = judge(
         declared.gate,
         challenger=challenger,
         champion_sha256=champion.sha256 if champion else None,
         window=training_set.holdout,
         y=held[LABEL].to_numpy(),
-        challenger_scores=bundle.score(vectors),
-        champion_scores=champion.score(vectors_of(champion, held, stores)) if champion else None,
-        baseline_scores=baseline.score(vectors),
+        challenger_scores=scores,
+        champion_scores=champion_scores,
+        baseline_scores=baseline_scores,
         slices={column: np.asarray(held[column].to_pylist(), dtype=object) for column in declared.gate.slice_columns},
         value=declared.value,
-        clusters=days_of_rows(held),
+        clusters=days_of(held),
     )
     stores.records.put(("evaluations", name), challenger.sha256, report)
+    portray(folder, stores, bundle, held, vectors, scores, champion=champion_scores, baseline=baseline_scores)
+    show_report(folder, stores, challenger.sha256)
     judged = {
         "holdout": report.challenger_metrics,
         "champion": report.champion_metrics,
@@ -81,9 +87,3 @@ def vectors_of(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArra
         bare = rows.select([*(field.name for field in plan.module.request), DECISION_TIME])
         rows = training_rows(plan, bare, {v.name: stores.tables.read(f"features/{v.name}") for v in plan.views})
     return bundle.vectorizer.vector(as_arrays(rows, plan.inputs))
-
-
-def days_of_rows(rows: pa.Table) -> npt.NDArray[np.datetime64]:
-    """Give the day of each decision: what happens on one day happens to all its rows."""
-    days: npt.NDArray[np.datetime64] = rows[DECISION_TIME].to_numpy().astype("datetime64[D]")
-    return days

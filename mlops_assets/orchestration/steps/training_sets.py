@@ -158,12 +158,8 @@ def decisions(
 
 def training_rows_of(stores: Home, training_set: TrainingSet, *, part: str) -> pa.Table:
     """Read the rows of one part of a training set, at exactly its version."""
-    return parts_of(stores.tables.read(training_set.table, version=training_set.version))[part]
-
-
-def parts_of(rows: pa.Table) -> dict[str, pa.Table]:
-    """Part the rows of a training set into what is learnt from and what is held out."""
-    return {part: rows.filter(pc.equal(rows[PART], part)) for part in (TRAIN, HOLDOUT)}
+    rows = stores.tables.read(training_set.table, version=training_set.version)
+    return rows.filter(pc.equal(rows[PART], part))
 
 
 def training_set_version(training_set: TrainingSet) -> TableVersion:
@@ -189,6 +185,12 @@ def times_of(rows: pa.Table) -> npt.NDArray[np.datetime64]:
     """Give the decision time of each row, `datetime64[us]` in UTC."""
     times: npt.NDArray[np.datetime64] = as_arrays(rows, [Field(name=DECISION_TIME, dtype="timestamp")])[DECISION_TIME]
     return times
+
+
+def days_of(rows: pa.Table) -> npt.NDArray[np.datetime64]:
+    """Give the day of each decision: what happens on one day happens to all its rows."""
+    days: npt.NDArray[np.datetime64] = rows[DECISION_TIME].to_numpy().astype("datetime64[D]")
+    return days
 
 
 def _tables_of(folder: ModelFolder, plan: FeaturePlan) -> list[str]:

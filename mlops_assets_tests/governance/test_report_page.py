@@ -1,0 +1,166 @@
+"""The report of a version: one sentence that is true, and a page that stands alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from mlops_assets.governance import Judged, Trade, changes, headline, picture_files, render_report
+from mlops_assets.records import Comparison, Curve, Metric, Portrait, VectorFeature
+from mlops_assets_tests._page import assert_whole
+from mlops_assets_tests.governance._evidence import EVALUATION, TRAINING_SET, VERSION, day
+
+BEFORE = replace(VERSION, version=2, sha256="a" * 64, params={"num_leaves": 15, "objective": "binary"})
+TRADE = Trade(capacity_share=0.1, value_of_hit=40, cost_of_false_alarm=15, unit="EUR")
+
+
+def metrics(precision: float) -> tuple[Metric, ...]:
+    return (
+        Metric(name="auc", value=0.71, n=4000, low=0.69, high=0.73),
+        Metric(name="precision_at_capacity", value=precision, n=4000, low=precision - 0.05, high=precision + 0.05),
+        Metric(name="value_per_1000", value=precision * 3000, n=4000, low=100, high=5000),
+    )
+
+
+def gain(difference: float, low: float, high: float) -> Comparison:
+    return Comparison(
+        other="champion", metric="value_per_1000", difference=difference, low=low, high=high, p_value=0.01, n=4000
+    )
+
+
+PORTRAIT = Portrait(
+    model="flight_delay",
+    bundle_sha256=VERSION.sha256,
+    curves={
+        "roc": {who: Curve(x=(0, 0.5, 1), y=(0, 0.7, 1)) for who in ("challenger", "champion", "baseline")},
+        "reliability": {"challenger": Curve(x=(0.1, 0.6), y=(0.1, 0.5), low=(0.05, 0.4), high=(0.2, 0.6))},
+    },
+    gains=(gain(160, 20, 300),),
+    importance=(("dep_hour", 0.75), ("carrier_delay", 0.25)),
+)
+EVALUATION = replace(
+    EVALUATION, challenger_metrics=metrics(0.63), champion_metrics=metrics(0.60), baseline_metrics=metrics(0.5)
+)
+OLD_SET = replace(
+    TRAINING_SET,
+    train=replace(TRAINING_SET.train, end=day(4, 1), rows=70_000),
+    spec=replace(TRAINING_SET.spec, features=(VectorFeature(name="dep_hour", origin="on_demand"),)),
+)
+JUDGED = Judged(
+    report=EVALUATION,
+    portrait=PORTRAIT,
+    training_set=TRAINING_SET,
+    things="flights",
+    description="Will it be late?",
+    label="1 for a flight that lands late.",
+    primary_metric="auc",
+    trade=TRADE,
+    before=BEFORE,
+    before_set=OLD_SET,
+    learning={"train_loss": [0.6, 0.5, 0.45]},
+)
+
+
+def judged(*, gains: tuple[Comparison, ...] = PORTRAIT.gains, **report: object) -> Judged:
+    return replace(JUDGED, report=replace(EVALUATION, **report), portrait=replace(PORTRAIT, gains=gains))
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (
+            judged(),
+            "Version 3 may go live: of 100 flights it flags, 63 are hits, 3 more than with version 2, "
+            "worth EUR 160 more per 1,000 flights.",
+        ),
+        (
+            judged(gains=(gain(-20, -90, 50),), passed=False, challenger_metrics=metrics(0.596)),
+            "Version 3 is refused, and version 2 stays: of 100 flights it flags, 60 are hits, as many as with "
+            "version 2, worth EUR 20 less per 1,000 flights, a difference that may be chance.",
+        ),
+        (
+            replace(
+                judged(champion_sha256=None, champion_metrics=(), gains=()), before=None, before_set=None, trade=None
+            ),
+            "Version 3 may go live: of 100 flights it flags, 63 are hits, 13 more than with a simple model.",
+        ),
+        (
+            judged(challenger_metrics=metrics(0)[:1], champion_metrics=(Metric(name="auc", value=0.7, n=9),)),
+            "Version 3 may go live: ranking is 0.710, where version 2 has 0.700.",
+        ),
+    ],
+)
+def test_the_headline_is_one_sentence_in_the_owners_words(case, said):
+    """The verdict, hits among those flagged, the version before, money; and chance is called chance."""
+    assert headline(case) == said
+
+
+def test_a_number_is_told_by_how_far_off_it_is():
+    """Of a regression there are no hits, only errors."""
+    mine, other = (Metric(name="mae", value=value, n=4000) for value in (8.0, 10.0))
+    saved = Comparison(other="champion", metric="mae", difference=2, low=1, high=3, p_value=0.01, n=4000)
+
+    case = judged(challenger_metrics=(mine,), champion_metrics=(other,), gains=(saved,))
+
+    assert headline(case).endswith("its forecasts are off by 8 on average, 20 % less than with version 2.")
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_outside():
+    """It is read in ten years, from a mail or a backup, without this program."""
+    assert_whole(render_report(JUDGED))
+
+
+def test_the_same_records_give_the_same_page():
+    """So it can be written again at any time."""
+    assert render_report(JUDGED) == render_report(replace(JUDGED))
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_headline_and_verdict_stand_before_all_numbers(passed):
+    """Whoever reads no further knows the most important; a refusal has its page as well."""
+    text = render_report(judged(passed=passed, reasons=("Refused: too few hits.",)))
+
+    top = text.partition("<dl>")[0]
+    assert headline(judged(passed=passed)) in top
+    assert f">{'may go live' if passed else 'refused'}<" in top
+    assert "too few hits." in text
+
+
+def test_what_changed_is_named_and_what_did_not_is_not():
+    """Rows, days, features and parameters, as they were and as they are."""
+    found = {name: (was, now) for name, was, now in changes(JUDGED)}
+
+    assert found["Learnt from"] == ("70,000 flights", "80,000 flights")
+    assert found["Features"] == ("–", "new: carrier_delay")
+    assert found["Parameter num_leaves"] == ("15", "31")
+    assert not {name for name in found if "objective" in name or "Code" in name}
+
+
+def test_the_weakest_slice_stands_first_and_few_rows_are_marked():
+    """It is what one looks for."""
+    text = render_report(JUDGED).partition("weaker and stronger")[2]
+
+    assert text.index("carrier HA") < text.index("carrier UA")
+    assert "carrier HA <span class=warns>few</span>" in text
+
+
+def test_text_from_outside_is_text():
+    """A label, a level or a reason may hold anything."""
+    evil = "<script>alert(1)</script>"
+
+    text = render_report(replace(judged(reasons=(evil, f"Refused: {evil}")), label=evil, description=evil, things=evil))
+
+    assert "<script" not in text
+    assert_whole(text)
+
+
+def test_pictures_are_those_that_can_be_drawn():
+    """By curves on record, and the losses of the fit."""
+    assert set(picture_files(JUDGED)) == {"roc.svg", "reliability.svg", "learning.svg"}
+
+
+def test_without_curves_there_is_still_a_page():
+    """A version judged by an older program has numbers and reasons."""
+    bare = replace(JUDGED, portrait=Portrait(model="flight_delay", bundle_sha256=VERSION.sha256), learning={})
+
+    assert_whole(render_report(bare))
+    assert picture_files(bare) == {}
