@@ -244,6 +244,57 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What people wrote of a model, as it was when a version was fitted, so that it can be fitted without their folder.
+
+    `declaration` is `attributes` of defs.yaml with every default, and the parameters of model.py among them.
+    """
+
+    model: str
+    declaration: dict[str, Any]
+    features: str
+    model_py: str
+
+
+ReproductionLevel = Literal[
+    "not on record", "recorded", "equal here", "equal across threads", "equal across threads and machines"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """What came of fitting a version again from its record; `level` is the most that is shown of it.
+
+    Args:
+        sha256: Digest of the bundle on record.
+        level: "recorded" where all that is needed is known, but what was made differs or could not be made.
+        fits: Digest of the bundle that was made, by the number of threads.
+        causes: What differs and why it does, in words; empty if all is equal.
+        notes: What else is worth knowing, such as that rows were not joined anew.
+        elsewhere: Circumstances that are others than on record, of an equal bundle too, in words.
+        missing: Facts that are not on record.
+        parts: Parts of the bundle that differ on any number of threads.
+    """
+
+    model: str
+    version: int
+    sha256: str
+    at: datetime
+    level: ReproductionLevel
+    fits: dict[int, str]
+    causes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """Whether every fit gave the bundle on record."""
+        return self.level.startswith("equal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """A measured number with its 95 % interval (None where none is known) over `n` rows."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +10,9 @@ import numpy.typing as npt
 from mlops_assets import statistics
 from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import Task
-from mlops_assets.statistics import Array, Difference, Interval, TopScores
+from mlops_assets.statistics import Array, Difference, Interval, StatisticsInputError
 from mlops_assets.statistics.inputs import Clusters
-from mlops_assets.statistics.intervals import Rows
+from mlops_assets.statistics.resampling import Statistic, Units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class Terms:
     """On what terms all are measured: the business value, the confidence, the seed, and which rows hang together.
 
     `clusters` names what rows of like fate share, say their day; without it every row counts as a draw of its own.
+    `threshold` is the score from which the model decides yes, `quantile` what a model of quantiles forecasts; measures
+    that need one are left out without it.
     """
 
     value: BusinessValue = field(default_factory=BusinessValue)
@@ -26,6 +29,8 @@ class Terms:
     resamples: int = 1000
     seed: int = 7
     clusters: Clusters = None
+    threshold: float | None = None
+    quantile: float | None = None
 
     def on(self, rows: npt.NDArray[np.bool_]) -> "Terms":
         """Give the same terms for some of the rows."""
@@ -33,7 +38,7 @@ class Terms:
 
 
 Value = Callable[[Array, Array, Terms], float]
-Prepared = Callable[[Array, Array, Terms], Callable[[Rows], float]]  # what can be done once for all draws of rows
+Drawn = Callable[[Array, Array, Terms, Units], Statistic]  # the value on drawn rows, from their weights
 Ends = Callable[[Array, Array, Terms], Interval | None]
 Gain = Callable[[Array, Array, Array, Terms], Difference]
 
@@ -44,7 +49,8 @@ class Measure:
 
     `gain` compares a first score with a second on the same rows, in favour of the first when positive; None where the
     measure is told but nobody is judged by it. `margin` is the loss that a gate forgives unless told otherwise; None
-    where it depends on the unit of the label, so that only a person can say it.
+    where it depends on the unit of the label, so that only a person can say it. `needs` names the term without which
+    it does not exist.
     """
 
     task: Task
@@ -53,28 +59,65 @@ class Measure:
     gain: Gain | None = None
     higher_is_better: bool = True
     margin: float | None = None
+    needs: Literal["threshold", "quantile"] | None = None
+
+    def exists(self, terms: Terms) -> bool:
+        """Whether what it needs is among the terms."""
+        return self.needs is None or getattr(terms, self.needs) is not None
 
 
 def _plain(value: Callable[[Array, Array], float]) -> Value:
     return lambda y, score, terms: value(y, score)
 
 
-def _on_rows(value: Callable[[Array, Array], float]) -> Prepared:
-    return lambda y, score, terms: lambda rows: value(y[rows], score[rows])
+def _units(y: Array, terms: Terms) -> Units:
+    return statistics.units_of(len(y), terms.clusters, seed=terms.seed)
 
 
-def _of_top(number: Callable[[TopScores, int, Terms], float]) -> Prepared:
-    """Give a number that depends only on the cases within the capacity and on how many rows there are."""
+def _of_top(number: Callable[[Array, Array, Array, Array, Terms], Array], *, where_it_pays: bool = False) -> Drawn:
+    """Give a number of the rows acted on, the hits among them, all hits and all rows."""
 
-    def prepare(y: Array, score: Array, terms: Terms) -> Callable[[Rows], float]:
-        count = statistics.top_counter(y, score, share=terms.value.capacity_share)
-        return lambda rows: number(count(rows), len(rows), terms)
+    def drawn(y: Array, score: Array, terms: Terms, units: Units) -> Statistic:
+        at_least = terms.value.pays_from if where_it_pays else None
+        count = statistics.TopDraws(y, score, units, share=terms.value.capacity_share, at_least=at_least)
+        return lambda weights: number(*count(weights), terms)
 
-    return prepare
+    return drawn
 
 
-def _on_all(prepared: Prepared) -> Value:
-    return lambda y, score, terms: prepared(y, score, terms)(np.arange(len(y)))
+def _precision_of(acted: Array, hits: Array, positives: Array, rows: Array, terms: Terms) -> Array:
+    return hits / acted
+
+
+def _recall_of(acted: Array, hits: Array, positives: Array, rows: Array, terms: Terms) -> Array:
+    if not positives.all():
+        raise StatisticsInputError(
+            "Without a positive row there is nothing to find and no recall, and so few are positive here that a draw "
+            "of rows may hold none. Widen the window."
+        )
+    return hits / positives
+
+
+def _worth_of(acted: Array, hits: Array, positives: Array, rows: Array, terms: Terms) -> Array:
+    trade = terms.value
+    return (hits * trade.value_of_hit - (acted - hits) * trade.cost_of_false_alarm) * 1000 / rows
+
+
+def _rmse_drawn(y: Array, score: Array, terms: Terms, units: Units) -> Statistic:
+    def number(sums: Array) -> Array:
+        return np.asarray(np.sqrt(sums[0] / sums[1]))
+
+    return statistics.of_sums(number, (score - y) ** 2, np.ones_like(y), units=units)
+
+
+def _r2_drawn(y: Array, score: Array, terms: Terms, units: Units) -> Statistic:
+    statistics.r2(y, score)  # refuses rows of one value
+    away = y - y.mean()
+
+    def number(sums: Array) -> Array:
+        return np.asarray(1 - sums[0] / (sums[1] - sums[2] ** 2 / sums[3]))
+
+    return statistics.of_sums(number, (score - y) ** 2, away**2, away, np.ones_like(y), units=units)
 
 
 def _auc_interval(y: Array, score: Array, terms: Terms) -> Interval:
@@ -85,45 +128,83 @@ def _auc_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference
     return statistics.delong_paired(y, first, second, confidence=terms.confidence, clusters=terms.clusters)
 
 
-def _none_known(y: Array, score: Array, terms: Terms) -> None:
-    return None
+def _ap_interval(y: Array, score: Array, terms: Terms) -> Interval:
+    return statistics.average_precision_interval(y, score, confidence=terms.confidence, clusters=terms.clusters)
 
 
-def _resampled(prepared: Prepared) -> Ends:
-    """Give the bootstrap's interval of any value."""
-    return lambda y, score, terms: statistics.bootstrap_interval(
-        prepared(y, score, terms),
-        len(y),
-        seed=terms.seed,
-        resamples=terms.resamples,
-        confidence=terms.confidence,
-        clusters=terms.clusters,
+def _ap_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
+    return statistics.average_precision_paired(y, first, second, confidence=terms.confidence, clusters=terms.clusters)
+
+
+def _ece_interval(y: Array, score: Array, terms: Terms) -> Interval:
+    return statistics.ece_interval(
+        y, score, seed=terms.seed, resamples=terms.resamples, confidence=terms.confidence, clusters=terms.clusters
     )
 
 
-def _resampled_gain(prepared: Prepared, *, sign: int = 1) -> Gain:
-    """Give the bootstrap's paired comparison of any value; `sign` is -1 where lower is better."""
+def _decided(name: str) -> Measure:
+    """Give a measure of the decisions that the threshold makes."""
 
-    def gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
-        of_first, of_second = prepared(y, first, terms), prepared(y, second, terms)
-        return statistics.bootstrap_difference(
-            lambda rows: sign * (of_first(rows) - of_second(rows)),
-            len(y),
+    def ends(y: Array, score: Array, terms: Terms) -> Interval:
+        decided = score >= _term(terms.threshold)
+        return statistics.rate_interval(name, y, decided, confidence=terms.confidence, clusters=terms.clusters)
+
+    return Measure(
+        task="binary",
+        value=lambda y, score, terms: statistics.rate(name, y, score >= _term(terms.threshold)),
+        interval=ends,
+        needs="threshold",
+    )
+
+
+def _pinball_losses(y: Array, score: Array, terms: Terms) -> Array:
+    return statistics.pinball_losses(y, score, quantile=_term(terms.quantile))
+
+
+def _term(value: float | None) -> float:
+    assert value is not None  # `evaluate` leaves out the measures that need it
+    return value
+
+
+def _resampled(drawn: Drawn) -> Ends:
+    """Give the bootstrap's interval of any value."""
+
+    def ends(y: Array, score: Array, terms: Terms) -> Interval:
+        units = _units(y, terms)
+        return statistics.drawn_interval(
+            drawn(y, score, terms, units),
+            units,
             seed=terms.seed,
             resamples=terms.resamples,
             confidence=terms.confidence,
-            clusters=terms.clusters,
+        )
+
+    return ends
+
+
+def _resampled_gain(drawn: Drawn, *, sign: int = 1) -> Gain:
+    """Give the bootstrap's paired comparison of any value; `sign` is -1 where lower is better."""
+
+    def gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
+        units = _units(y, terms)
+        of_first, of_second = drawn(y, first, terms, units), drawn(y, second, terms, units)
+        return statistics.drawn_difference(
+            lambda weights: sign * (of_first(weights) - of_second(weights)),
+            units,
+            seed=terms.seed,
+            resamples=terms.resamples,
+            confidence=terms.confidence,
         )
 
     return gain
 
 
-def _wilson(prepared: Prepared, *, of_positives: bool) -> Ends:
+def _wilson(drawn: Drawn, *, of_positives: bool) -> Ends:
     """Give Wilson's interval of a share at capacity, or the bootstrap's where rows hang together."""
 
     def ends(y: Array, score: Array, terms: Terms) -> Interval | None:
         if terms.clusters is not None:
-            return _resampled(prepared)(y, score, terms)
+            return _resampled(drawn)(y, score, terms)
         top = statistics.top_scores(y, score, share=terms.value.capacity_share)
         return statistics.wilson(top.hits, top.positives if of_positives else top.rows, confidence=terms.confidence)
 
@@ -152,14 +233,19 @@ def _errors(y: Array, score: Array) -> Array:
     return score - y
 
 
-_precision = _of_top(lambda top, n, terms: top.precision)
-_recall = _of_top(lambda top, n, terms: top.recall)
-_worth = _of_top(lambda top, n, terms: terms.value.of(top) * 1000 / n)
-_rmse = _on_rows(statistics.rmse)
-_r2 = _on_rows(statistics.r2)
+_precision = _of_top(_precision_of)
+_recall = _of_top(_recall_of)
+_worth = _of_top(_worth_of, where_it_pays=True)
 
 MEASURES: dict[str, Measure] = {
     "auc": Measure(task="binary", value=_plain(statistics.auc), interval=_auc_interval, gain=_auc_gain, margin=0.01),
+    "average_precision": Measure(
+        task="binary",
+        value=_plain(statistics.average_precision),
+        interval=_ap_interval,
+        gain=_ap_gain,
+        margin=0.02,
+    ),
     "log_loss": Measure(
         task="binary",
         value=_plain(statistics.log_loss),
@@ -179,31 +265,41 @@ MEASURES: dict[str, Measure] = {
     "ece": Measure(
         task="binary",
         value=_plain(statistics.ece),
-        interval=_none_known,  # resampling adds noise, and this measure counts noise as error
+        interval=_ece_interval,
         higher_is_better=False,
     ),
     "precision_at_capacity": Measure(
         task="binary",
-        value=_on_all(_precision),
+        value=lambda y, score, terms: statistics.precision_at(y, score, share=terms.value.capacity_share),
         interval=_wilson(_precision, of_positives=False),
         gain=_resampled_gain(_precision),
         margin=0.02,
     ),
     "recall_at_capacity": Measure(
         task="binary",
-        value=_on_all(_recall),
+        value=lambda y, score, terms: statistics.recall_at(y, score, share=terms.value.capacity_share),
         interval=_wilson(_recall, of_positives=True),
         gain=_resampled_gain(_recall),
         margin=0.02,
     ),
     "value_per_1000": Measure(
-        task="binary", value=_on_all(_worth), interval=_resampled(_worth), gain=_resampled_gain(_worth)
+        task="binary",
+        value=lambda y, score, terms: terms.value.per_1000(y, score),
+        interval=_resampled(_worth),
+        gain=_resampled_gain(_worth),
     ),
+    "accuracy": _decided("accuracy"),
+    "balanced_accuracy": _decided("balanced_accuracy"),
+    "f1": _decided("f1"),
+    "precision": _decided("precision"),
+    "true_positive_rate": _decided("true_positive_rate"),
+    "true_negative_rate": _decided("true_negative_rate"),
+    "selection_rate": _decided("selection_rate"),
     "rmse": Measure(
         task="regression",
-        value=_on_all(_rmse),
-        interval=_resampled(_rmse),
-        gain=_resampled_gain(_rmse, sign=-1),
+        value=_plain(statistics.rmse),
+        interval=_resampled(_rmse_drawn),
+        gain=_resampled_gain(_rmse_drawn, sign=-1),
         higher_is_better=False,
     ),
     "mae": Measure(
@@ -216,9 +312,26 @@ MEASURES: dict[str, Measure] = {
     "bias": Measure(task="regression", value=_plain(statistics.bias), interval=_mean(_errors)),
     "r2": Measure(
         task="regression",
-        value=_on_all(_r2),
-        interval=_resampled(_r2),
-        gain=_resampled_gain(_r2),
+        value=_plain(statistics.r2),
+        interval=_resampled(_r2_drawn),
+        gain=_resampled_gain(_r2_drawn),
         margin=0.01,
+    ),
+    "pinball": Measure(
+        task="regression",
+        value=lambda y, score, terms: float(_pinball_losses(y, score, terms).mean()),
+        interval=lambda y, score, terms: statistics.mean_interval(
+            _pinball_losses(y, score, terms), confidence=terms.confidence, clusters=terms.clusters
+        ),
+        higher_is_better=False,
+        needs="quantile",
+    ),
+    "coverage": Measure(
+        task="regression",
+        value=lambda y, score, terms: statistics.rate("selection_rate", np.ones_like(y), y <= score),
+        interval=lambda y, score, terms: statistics.rate_interval(
+            "selection_rate", np.ones_like(y), y <= score, confidence=terms.confidence, clusters=terms.clusters
+        ),
+        needs="quantile",
     ),
 }

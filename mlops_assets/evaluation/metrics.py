@@ -3,13 +3,14 @@
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.evaluation.measures import MEASURES, Measure, Terms
 from mlops_assets.records import Metric, Task
-from mlops_assets.statistics import Array, Difference
+from mlops_assets.statistics import Array, Difference, StatisticsInputError
 
 
 def evaluate(task: Task, y: Array, score: Array, terms: Terms) -> tuple[Metric, ...]:
     """Measure everything there is to say about scores for this task.
 
-    A binary model also gets `value`, the worth of all these decisions together.
+    A binary model also gets `value`, the worth of all these decisions together. Measures that need a threshold or a
+    quantile are left out without it, and so is a share of decisions that nobody met.
 
     Args:
         task: `binary` (labels 0 and 1, scores probabilities) or `regression`.
@@ -20,7 +21,14 @@ def evaluate(task: Task, y: Array, score: Array, terms: Terms) -> tuple[Metric, 
     Raises:
         StatisticsInputError: Too few rows, one class only, NaN, or scores that are no probabilities.
     """
-    found = {name: measure(name, y, score, terms) for name, known in MEASURES.items() if known.task == task}
+    found = {}
+    for name, known in MEASURES.items():
+        if known.task == task and known.exists(terms):
+            try:
+                found[name] = measure(name, y, score, terms)
+            except StatisticsInputError:
+                if known.needs is None:
+                    raise  # but a threshold that nobody reaches makes decisions that have no precision
     if "value_per_1000" in found:
         found["value"] = _in_all(found["value_per_1000"])
     return tuple(found.values())

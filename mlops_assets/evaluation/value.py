@@ -5,27 +5,54 @@ import numpy.typing as npt
 from pydantic import BaseModel, Field
 
 from mlops_assets.statistics import TopScores, top_scores
+from mlops_assets.statistics.inputs import finite, labels
 
 
 class BusinessValue(BaseModel, frozen=True, extra="forbid"):
     """The terms of trade: how many cases can be acted on, what a right one brings and what a wrong one costs."""
 
     capacity_share: float = Field(
-        default=0.10, gt=0, le=1, description="Share of decisions that can be acted on: those with the highest scores."
+        default=0.10,
+        gt=0,
+        le=1,
+        description="Share of decisions that can be acted on: those with the highest scores. 1 sets no limit: acted on "
+        "is whatever pays.",
     )
     value_of_hit: float = Field(default=1.0, description="What acting on a case brings when it was right to.")
     cost_of_false_alarm: float = Field(default=0.0, ge=0, description="What acting on a case costs when it was not.")
     unit: str = Field(default="points", description="What value and cost are counted in, for example EUR.")
 
+    @property
+    def pays_from(self) -> float | None:
+        """The chance of a hit from which acting brings more than it costs; None where the capacity decides.
+
+        Source: Elkan, IJCAI (2001) 973.
+
+        >>> BusinessValue(capacity_share=1, value_of_hit=30, cost_of_false_alarm=10).pays_from
+        0.25
+        """
+        if self.capacity_share < 1:
+            return None
+        return self.cost_of_false_alarm / (self.value_of_hit + self.cost_of_false_alarm) if self.value_of_hit > 0 else 1
+
     def per_1000(self, y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-        """Give the value, in `unit`, of 1,000 decisions like these when the capacity is used up by the highest scores.
+        """Give the value, in `unit`, of 1,000 decisions like these when the highest scores are acted on.
 
         >>> trade = BusinessValue(capacity_share=0.5, value_of_hit=10, cost_of_false_alarm=4)
         >>> trade.per_1000([1, 0, 1, 0], [0.9, 0.8, 0.3, 0.1])
         1500.0
         """
-        top = top_scores(y, score, share=self.capacity_share)
-        return self.of(top) * 1000 / np.asarray(y).size
+        return self.of(self.acted_on(y, score)) * 1000 / np.asarray(y).size
+
+    def acted_on(self, y: npt.ArrayLike, score: npt.ArrayLike) -> TopScores:
+        """Count the cases acted on and the hits among them; none may be."""
+        if self.pays_from is None:
+            return top_scores(y, score, share=self.capacity_share)
+        happened = labels(y)
+        acted = finite(score, name="score") >= self.pays_from
+        return TopScores(
+            int(np.count_nonzero(acted)), float(np.count_nonzero(happened & acted)), int(np.count_nonzero(happened))
+        )
 
     def of(self, top: TopScores) -> float:
         """Give the value, in `unit`, of acting on these cases."""

@@ -6,22 +6,19 @@ giving a plausible wrong one.
 """
 
 from mlops_assets.statistics.classification import (
-    ReliabilityBin,
     TopScores,
     auc,
     auc_interval,
     brier,
     brier_losses,
     delong_paired,
-    ece,
     log_loss,
     log_losses,
     precision_at,
     recall_at,
-    reliability,
-    top_counter,
     top_scores,
 )
+from mlops_assets.statistics.decisions import rate, rate_interval
 from mlops_assets.statistics.inputs import Array, StatisticsInputError
 from mlops_assets.statistics.intervals import (
     Difference,
@@ -34,7 +31,14 @@ from mlops_assets.statistics.intervals import (
 )
 from mlops_assets.statistics.multiplicity import benjamini_hochberg, holm
 from mlops_assets.statistics.power import smallest_detectable
-from mlops_assets.statistics.regression import bias, mae, r2, rmse
+from mlops_assets.statistics.precision_recall import (
+    average_precision,
+    average_precision_interval,
+    average_precision_paired,
+)
+from mlops_assets.statistics.regression import bias, mae, pinball, pinball_losses, r2, rmse
+from mlops_assets.statistics.reliability import ReliabilityBin, ece, ece_interval, reliability
+from mlops_assets.statistics.resampling import TopDraws, drawn_difference, drawn_interval, of_sums, units_of
 
 __all__ = [
     "Array",
@@ -42,9 +46,13 @@ __all__ = [
     "Interval",
     "ReliabilityBin",
     "StatisticsInputError",
+    "TopDraws",
     "TopScores",
     "auc",
     "auc_interval",
+    "average_precision",
+    "average_precision_interval",
+    "average_precision_paired",
     "benjamini_hochberg",
     "bias",
     "bootstrap_difference",
@@ -52,20 +60,28 @@ __all__ = [
     "brier",
     "brier_losses",
     "delong_paired",
+    "drawn_difference",
+    "drawn_interval",
     "ece",
+    "ece_interval",
     "holm",
     "log_loss",
     "log_losses",
     "mae",
     "mean_difference",
     "mean_interval",
+    "of_sums",
+    "pinball",
+    "pinball_losses",
     "precision_at",
     "r2",
+    "rate",
+    "rate_interval",
     "recall_at",
     "reliability",
     "rmse",
     "smallest_detectable",
-    "top_counter",
     "top_scores",
+    "units_of",
     "wilson",
 ]

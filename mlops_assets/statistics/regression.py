@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mlops_assets.statistics.inputs import Array, StatisticsInputError, finite, same_length
+from mlops_assets.statistics.inputs import Array, StatisticsInputError, finite, same_length, share
 
 
 def rmse(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
@@ -59,3 +59,21 @@ def _errors(y: npt.ArrayLike, score: npt.ArrayLike) -> Array:
     truth, forecast = finite(y, name="y"), finite(score, name="score")
     same_length(y=truth, score=forecast)
     return forecast - truth
+
+
+def pinball_losses(y: npt.ArrayLike, score: npt.ArrayLike, *, quantile: float) -> Array:
+    """Give, per row, what a forecast of a quantile costs: a miss below the truth counts `quantile`, one above the rest.
+
+    >>> pinball_losses([3.0, 3.0], [1.0, 5.0], quantile=0.9).round(2).tolist()
+    [1.8, 0.2]
+    """
+    errors = _errors(y, score)
+    return np.where(errors < 0, -share(quantile, name="quantile") * errors, (1 - quantile) * errors)
+
+
+def pinball(y: npt.ArrayLike, score: npt.ArrayLike, *, quantile: float) -> float:
+    """Give the mean pinball loss of a forecast quantile, in the unit of `y`; lower is better.
+
+    Source: Koenker and Bassett, Econometrica 46 (1978) 33.
+    """
+    return float(np.mean(pinball_losses(y, score, quantile=quantile)))

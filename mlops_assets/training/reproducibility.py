@@ -3,33 +3,51 @@
 import platform
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-from mlops_assets.digests import sha256_json
+from mlops_assets.digests import sha256_bytes, sha256_json
+from mlops_assets.records import Recipe, TrainingSet
 from mlops_assets.training.trainer import Fitted
 
 LIBRARIES = ("lightgbm", "numpy", "pyarrow", "duckdb", "scikit-learn", "scipy", "mlops-assets")
+WHERE_INSTALLED = ("torch", "skops", "safetensors")  # of trainers that are extras
+
+INPUT, PART, LIBRARY = "input.", "part.", "library."
+MACHINE = ("system", "machine", "cpu", "libc")
 
 FACTS = (
+    INPUT,
     "training_set_sha256",
+    "train_rows_sha256",
+    "holdout_rows_sha256",
+    "columns_sha256",
+    "levels_sha256",
     "params_sha256",
     "features_sha256",
+    "model_sha256",
+    "recipe_sha256",
+    PART,
     "lock_sha256",
     "git_sha",
     "git_dirty",
     "seed",
     "trainer",
     "python",
-    "system",
-    "machine",
-    "libc",
-    *(f"library.{name}" for name in LIBRARIES),
+    *MACHINE,
+    *(f"{LIBRARY}{name}" for name in LIBRARIES),
 )
+"""What has to be known of every version; of a name that ends in a dot, at least one fact that begins with it."""
 
 
-def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Give the installed version of each library, under `library.<name>`."""
-    return {f"library.{name}": version(name) for name in names}
+def library_versions() -> dict[str, str]:
+    """Give the installed version of each library a fit may depend on, under `library.<name>`."""
+    found = {name: version(name) for name in LIBRARIES}
+    for name in WHERE_INSTALLED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {f"{LIBRARY}{name}": number for name, number in found.items()}
 
 
 def platform_facts() -> dict[str, str]:
@@ -46,35 +64,38 @@ def platform_facts() -> dict[str, str]:
 def reproducibility_record(
     fitted: Fitted,
     *,
-    training_set_sha256: str,
-    features_sha256: str,
-    lock_sha256: str,
-    git_sha: str,
-    git_dirty: bool,
-    facts: Mapping[str, str],
+    training_set: TrainingSet,
+    rows: Mapping[str, str],
+    recipe: Recipe,
+    parts: Mapping[str, bytes],
+    circumstances: Mapping[str, str],
 ) -> dict[str, str]:
-    """Give the record: digests of all that went in, every seed, and the libraries and machine in `facts`.
+    """Give the record: digests of all that went in and came out, every seed, and the circumstances of the fit.
 
     Args:
         fitted: The model.
-        training_set_sha256: Digest of the rows it was fitted on.
-        features_sha256: Digest of the code that computed them.
-        lock_sha256: Digest of the lock file the environment was installed from.
-        git_sha: Commit of the working tree.
-        git_dirty: Whether the tree differed from that commit.
-        facts: `library_versions() | platform_facts()`, or those of the machine that trained.
+        training_set: What it was fitted on.
+        rows: Content digest of the rows of each part of it, which their order, their columns and types are part of.
+        recipe: What people wrote of the model.
+        parts: The parts of its bundle.
+        circumstances: Code, lock file, libraries and machine: `git_sha`, `library.numpy`, `cpu` …
     """
+    spec = training_set.spec
     seeds = {name: str(value) for name, value in fitted.params.items() if name.endswith("seed")}
     return {
-        **facts,
-        **seeds,
+        **{f"{INPUT}{source.table}": f"{source.version} {source.sha256}" for source in training_set.sources},
+        "training_set_sha256": training_set.sha256,
+        **{f"{part}_rows_sha256": digest for part, digest in rows.items()},
+        "columns_sha256": sha256_json([spec.request, [(view.keys, view.features) for view in spec.views]]),
+        "levels_sha256": sha256_json([(feature.name, feature.levels) for feature in spec.features]),
+        "features_sha256": sha256_bytes(recipe.features.encode()),
+        "model_sha256": sha256_bytes(recipe.model_py.encode()),
+        "recipe_sha256": sha256_json(recipe),
         "trainer": fitted.trainer,
-        "training_set_sha256": training_set_sha256,
         "params_sha256": sha256_json(fitted.params),
-        "features_sha256": features_sha256,
-        "lock_sha256": lock_sha256,
-        "git_sha": git_sha,
-        "git_dirty": "true" if git_dirty else "false",
+        **seeds,
+        **{f"{PART}{name}": sha256_bytes(data) for name, data in sorted(parts.items())},
+        **circumstances,
     }
 
 
@@ -84,4 +105,8 @@ def missing_facts(record: Mapping[str, str]) -> tuple[str, ...]:
     >>> missing_facts(dict.fromkeys(FACTS, "known") | {"git_sha": ""})
     ('git_sha',)
     """
-    return tuple(name for name in FACTS if not record.get(name))
+    return tuple(fact for fact in FACTS if not any(_is(fact, name) and value for name, value in record.items()))
+
+
+def _is(fact: str, name: str) -> bool:
+    return name.startswith(fact) if fact.endswith(".") else name == fact

@@ -18,7 +18,7 @@ def rows(request, late, minutes):
 @pytest.fixture
 def terms(trade):
     """Few draws, so that the tests are quick."""
-    return Terms(value=trade, resamples=200)
+    return Terms(value=trade, resamples=200, threshold=0.4, quantile=0.5)
 
 
 @pytest.mark.parametrize("name", sorted(MEASURES))

@@ -10,11 +10,9 @@ from mlops_assets.statistics import (
     auc_interval,
     brier,
     delong_paired,
-    ece,
     log_loss,
     precision_at,
     recall_at,
-    reliability,
     top_scores,
 )
 
@@ -114,16 +112,6 @@ def test_log_loss_and_brier_equal_scikit_learn(sample):
     assert brier(y, a) == pytest.approx(sklearn.metrics.brier_score_loss(y, a), rel=1e-12)
 
 
-def test_ece_equals_the_hand_worked_number():
-    """Two rows at .2 with rate 1/2 and two at .9 with rate 1 lie .3 and .1 off."""
-    assert ece([0, 1, 1, 1], [0.2, 0.2, 0.9, 0.9]) == pytest.approx(0.2)
-
-
-def test_reliability_puts_a_certain_forecast_in_the_last_bin():
-    """A probability of exactly 1 has no bin of its own."""
-    assert reliability([1, 1], [1.0, 0.95]) == ((2, 0.975, 1.0),)
-
-
 def test_ties_at_the_capacity_count_by_their_expected_hits():
     """Two free places for three tied rows with one hit among them expect 2/3 of a hit."""
     found = top_scores([1, 1, 0, 0, 0], [0.9, 0.5, 0.5, 0.5, 0.1], share=0.6)
@@ -168,7 +156,6 @@ def test_recall_at_capacity_counts_the_hits_found():
         (lambda: delong_paired([1, 1], [1, 2], [1, 2]), "at least two of each"),
         (lambda: log_loss([0, 1], [0.1, 1.2]), "not probabilities"),
         (lambda: brier([0, 1], [-0.1, 0.2]), "not probabilities"),
-        (lambda: ece([0, 1], [0.1, 0.2], bins=0), "bins"),
         (lambda: precision_at([0, 1], [0.1, 0.2], share=0), "share"),
         (lambda: recall_at([0, 0], [0.1, 0.2], share=0.5), "nothing to find"),
     ],

@@ -16,7 +16,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.watching import labels_of, sealed_predictions
 from mlops_assets.records import Field
-from mlops_assets.statistics import auc, rmse, top_scores
+from mlops_assets.statistics import auc, rmse
 from mlops_assets.stores.home import Home
 
 Array = npt.NDArray[Any]
@@ -106,10 +106,10 @@ def _outcome(folder: ModelFolder, labels: Array, scores: Array) -> Outcome:
     if declared.task == "regression":
         return Outcome(metric=rmse(labels, scores))
     trade = declared.value or BusinessValue()
-    top = top_scores(labels, scores, share=trade.capacity_share)
+    top = trade.acted_on(labels, scores)
     return Outcome(
         metric=auc(labels, scores),
         value=trade.per_1000(labels, scores) * len(labels) / 1000 if declared.value else None,
-        precision=top.hits / top.rows,
+        precision=top.hits / top.rows if top.rows else None,
         recall=top.hits / top.positives if top.positives else None,
     )

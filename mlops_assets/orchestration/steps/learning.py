@@ -1,10 +1,7 @@
 """From a training set to a model version: the fit, the bundle, and what it takes to make it again."""
 
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,18 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.digests import sha256_bytes
+from mlops_assets.digests import sha256_table
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.steps.recipes import circumstances, keep_recipe, recipe_of
 from mlops_assets.orchestration.steps.reporting import LEARNING
 from mlops_assets.orchestration.steps.training_sets import (
     LABEL,
     TRAIN,
+    parts_of,
     times_of,
-    training_rows_of,
     training_set_version,
 )
 from mlops_assets.records import (
@@ -38,9 +36,7 @@ from mlops_assets.training import (
     TrainingPolicy,
     assemble_bundle,
     fit,
-    library_versions,
     missing_facts,
-    platform_facts,
     reproducibility_record,
     trainer_named,
 )
@@ -52,8 +48,9 @@ GOLDEN_ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A fitted model and the parts of its bundle, kept nowhere yet."""
+    """A fitted model, the policy it was fitted by and the parts of its bundle, kept nowhere yet."""
 
+    policy: TrainingPolicy
     fitted: Fitted
     parts: dict[str, bytes]
 
@@ -63,11 +60,11 @@ def make_bundle(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, 
 
     `threads` changes the speed only; by default the trainer decides.
     """
-    declared, name = folder.declaration, folder.name
+    declared, name, policy = folder.declaration, folder.name, policy_of(folder)
     vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=name))
     vectors = vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs))
     fitted = fit(
-        policy_of(folder),
+        policy,
         vectors,
         rows[LABEL].to_numpy(),
         task=declared.task,
@@ -95,7 +92,7 @@ def make_bundle(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, 
             **_decision(declared, scores),
         },
     )
-    return Made(fitted, parts)
+    return Made(policy, fitted, parts)
 
 
 def fit_model(
@@ -106,22 +103,25 @@ def fit_model(
     `requester` is who asked for the model; it goes on record, for nobody approves what they asked for.
     """
     declared, name = folder.declaration, folder.name
-    rows = training_rows_of(stores, training_set, part=TRAIN)
-    made = make_bundle(folder, training_set, rows)
+    rows = parts_of(stores.tables.read(training_set.table, version=training_set.version))
+    made = make_bundle(folder, training_set, rows[TRAIN])
     fitted, parts = made.fitted, made.parts
+    recipe = recipe_of(folder, made.policy)
+    keep_recipe(stores, recipe)
     sha256 = stores.bundles.save(name, parts)
     record = reproducibility_record(
         fitted,
-        training_set_sha256=training_set.sha256,
-        features_sha256=training_set.spec.code_sha256,
-        facts=library_versions() | platform_facts(),
-        **_code_facts(folder.path),
+        training_set=training_set,
+        rows={part: sha256_table(held) for part, held in rows.items()},
+        recipe=recipe,
+        parts=parts,
+        circumstances=circumstances(folder.path),
     )
     version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
     run_id, url = stores.tracking.log_training(
         name,
         params=fitted.params,
-        metrics={"rounds": float(fitted.rounds), "train_rows": float(rows.num_rows)},
+        metrics={"rounds": float(fitted.rounds), "train_rows": float(rows[TRAIN].num_rows)},
         curves=fitted.curves,
         tags={
             **tags,
@@ -152,7 +152,7 @@ def fit_model(
         subject={"model": name, "version": version, "bundle_sha256": sha256},
         data={
             "training_set_sha256": training_set.sha256,
-            "rows": rows.num_rows,
+            "rows": rows[TRAIN].num_rows,
             "requested_by": requester,
             "sources": {s.table: s.sha256 for s in training_set.sources},
         },
@@ -165,6 +165,12 @@ def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> di
     """Say how a score becomes a decision; without a declared value, or of a regression, it does not."""
     if declared.value is None or declared.task != "binary":
         return {"threshold": None, "decision_rule": "none: the score is the answer"}
+    if (pays_from := declared.value.pays_from) is not None:
+        return {
+            "threshold": pays_from,
+            "decision_rule": f"true where score >= threshold, a chance of {pays_from:.4g}, "
+            "from which acting brings more than it costs",
+        }
     share = declared.value.capacity_share
     return {
         "threshold": threshold(scores, share),
@@ -200,24 +206,3 @@ def _golden(rows: pa.Table, spec: FeatureVectorSpec, scores: npt.NDArray[np.floa
         },
         scores=scores,
     )
-
-
-def _code_facts(folder: Path) -> dict[str, Any]:
-    """Say which code and which lock file this process runs, as far as the working tree tells."""
-    root = next((parent for parent in folder.parents if (parent / "pyproject.toml").exists()), folder)
-    lock = root / "requirements.lock"
-    return {
-        "lock_sha256": sha256_bytes(lock.read_bytes()) if lock.exists() else "no lock file",
-        "git_sha": os.environ.get("MLOPS_GIT_SHA") or _git(root, "rev-parse", "HEAD") or "no git commit",
-        "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
-    }
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

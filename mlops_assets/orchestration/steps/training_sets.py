@@ -158,8 +158,12 @@ def decisions(
 
 def training_rows_of(stores: Home, training_set: TrainingSet, *, part: str) -> pa.Table:
     """Read the rows of one part of a training set, at exactly its version."""
-    rows = stores.tables.read(training_set.table, version=training_set.version)
-    return rows.filter(pc.equal(rows[PART], part))
+    return parts_of(stores.tables.read(training_set.table, version=training_set.version))[part]
+
+
+def parts_of(rows: pa.Table) -> dict[str, pa.Table]:
+    """Part the rows of a training set into what is learnt from and what is held out."""
+    return {part: rows.filter(pc.equal(rows[PART], part)) for part in (TRAIN, HOLDOUT)}
 
 
 def training_set_version(training_set: TrainingSet) -> TableVersion:
