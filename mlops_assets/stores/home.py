@@ -8,6 +8,7 @@
     events/        business events, as recorded
     records/       the records that travelled between assets
     quality/       what was found in each batch: a record and a page per judgement
+    checkpoints/   how far the fits have come that are under way
     dossiers/      the evidence per model version
     evaluations/   the report per model version, as a page
     state.sqlite   audit log, approvals, retraining ledger, versions (or MLOPS_STATE_URL)
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.stores._atomic import write_file
 from mlops_assets.stores.bundles import BundleStore
+from mlops_assets.stores.checkpoints import CheckpointStore
 from mlops_assets.stores.online import OnlineStore, open_online
 from mlops_assets.stores.quality import QualityStore
 from mlops_assets.stores.records import RecordStore
@@ -75,6 +77,11 @@ class Home:
     def records(self) -> RecordStore:
         """The records that travelled between assets."""
         return RecordStore(self.root / "records")
+
+    @cached_property
+    def checkpoints(self) -> CheckpointStore:
+        """How far the fits have come that are under way."""
+        return CheckpointStore(self.root / "checkpoints")
 
     @cached_property
     def quality(self) -> QualityStore:

@@ -84,6 +84,7 @@ class Tracking:
         with self._refusals():
             client = self._client()
             experiment = self._experiment(client, model)
+            end_killed_runs(client, [experiment])
             if logged := _logged_before(client, experiment, model, bundle_sha256):
                 return logged.info.run_id, self._url(logged)
             run = client.create_run(experiment, tags=tags, run_name=f"{model} {bundle_sha256[:8]}")
@@ -213,15 +214,24 @@ def make_database(uri: str, artifact_root: str | Path) -> None:
             made.rename(file)
 
 
+def end_killed_runs(client: "MlflowClient", experiments: Sequence[str] | None = None) -> None:
+    """End runs that stand as running because the process that logged them was killed; of all models unless told.
+
+    Logging takes seconds, and one training at a time is done for a model. A run that is being logged all the same, from
+    another host, says itself how it ended when it does.
+    """
+    among = [found.experiment_id for found in client.search_experiments()] if experiments is None else experiments
+    for run in client.search_runs(list(among), "attributes.status = 'RUNNING'"):
+        if BUNDLE_TAG in run.data.tags:  # others are of people, who may log here as they please
+            whole = client.search_model_versions(f"run_id = '{run.info.run_id}'")  # registered last
+            client.set_terminated(run.info.run_id, status="FINISHED" if whole else "KILLED")
+
+
 def _logged_before(client: "MlflowClient", experiment: str, model: str, bundle_sha256: str) -> "Run | None":
-    """Find the run a bundle was logged in; runs that were killed before they had logged it are ended as such."""
+    """Find the run a bundle was logged in whole."""
     for run in client.search_runs([experiment], f"tags.`{BUNDLE_TAG}` = '{bundle_sha256}'"):
         if _version_of_run(client, model, run.info.run_id):  # the last thing that is logged
-            if run.info.status != "FINISHED":
-                client.set_terminated(run.info.run_id, status="FINISHED")
             return run
-        if run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, status="KILLED")
     return None
 
 

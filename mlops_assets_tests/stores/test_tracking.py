@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError
 from mlops_assets.records import Column, TableVersion
-from mlops_assets.stores.tracking import Tracking
+from mlops_assets.stores.tracking import Tracking, end_killed_runs
 
 pytestmark = pytest.mark.slow
 
@@ -145,17 +145,35 @@ def test_a_training_done_again_is_the_run_it_was(tracking):
     assert len(tracking._client().search_model_versions("name = 'again'")) == 1
 
 
-def test_a_run_whose_process_was_killed_is_ended_when_the_training_is_done_again(tracking):
-    """It does not stand there as running for ever, and is not taken for the run of the bundle."""
+@pytest.fixture
+def cut_short(tracking) -> str:
+    """A run whose process was killed before it had logged all."""
     train(tracking, "killed", artifacts={"model.txt": b"other"})
     client = tracking._client()
     experiment = client.get_experiment_by_name("killed").experiment_id
-    cut_short = client.create_run(experiment, tags={"mlops.bundle_sha256": DIGEST}).info.run_id
+    return str(client.create_run(experiment, tags={"mlops.bundle_sha256": DIGEST}).info.run_id)
 
-    whole, _ = train(tracking, "killed")
 
+@pytest.mark.parametrize("parts", [PARTS, {"model.txt": b"yet another"}])
+def test_a_run_whose_process_was_killed_is_ended_by_the_next_training(tracking, cut_short, parts):
+    """Of the same bundle or not; it does not stand there as running, and is not taken for the run of the bundle."""
+    whole, _ = train(tracking, "killed", artifacts=parts)
+
+    client = tracking._client()
     assert client.get_run(cut_short).info.status == "KILLED"
     assert client.get_run(whole).info.status == "FINISHED"
+
+
+def test_a_start_ends_the_runs_of_killed_processes_and_leaves_those_of_people(tracking, cut_short):
+    """Also where no training follows; what somebody logs from a notebook is not ours to end."""
+    client = tracking._client()
+    experiment = client.get_experiment_by_name("killed").experiment_id
+    by_hand = client.create_run(experiment).info.run_id
+
+    end_killed_runs(client)
+
+    assert client.get_run(cut_short).info.status == "KILLED"
+    assert client.get_run(by_hand).info.status == "RUNNING"
 
 
 def test_a_run_killed_after_its_version_was_registered_is_whole(tracking):

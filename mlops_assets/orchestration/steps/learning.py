@@ -17,6 +17,7 @@ from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.steps.recipes import circumstances, keep_recipe, recipe_of
 from mlops_assets.orchestration.steps.reporting import LEARNING
+from mlops_assets.orchestration.steps.resuming import checkpoint_of
 from mlops_assets.orchestration.steps.training_sets import (
     LABEL,
     TRAIN,
@@ -31,6 +32,7 @@ from mlops_assets.records import (
 )
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
+    Checkpoint,
     Fitted,
     Golden,
     TrainingPolicy,
@@ -55,10 +57,17 @@ class Made:
     parts: dict[str, bytes]
 
 
-def make_bundle(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, *, threads: int | None = None) -> Made:
-    """Fit on `rows`, the training part of a training set, and assemble the bundle; nothing is kept.
+def make_bundle(
+    folder: ModelFolder,
+    training_set: TrainingSet,
+    rows: pa.Table,
+    *,
+    threads: int | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Made:
+    """Fit on `rows`, the training part of a training set, and assemble the bundle; nothing else is kept.
 
-    `threads` changes the speed only; by default the trainer decides.
+    `threads` changes the speed only; by default the trainer decides. A long fit goes on from `checkpoint`.
     """
     declared, name, policy = folder.declaration, folder.name, policy_of(folder)
     vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=name))
@@ -73,6 +82,7 @@ def make_bundle(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, 
         categorical=vectorizer.categorical,
         classes=declared.classes,
         threads=threads,
+        checkpoint=checkpoint,
     )
     scores = trainer_named(fitted.trainer).score(fitted.parts, vectors)
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
@@ -104,7 +114,8 @@ def fit_model(
     """
     declared, name = folder.declaration, folder.name
     rows = parts_of(stores.tables.read(training_set.table, version=training_set.version))
-    made = make_bundle(folder, training_set, rows[TRAIN])
+    checkpoint = checkpoint_of(folder, stores, training_set, policy_of(folder))
+    made = make_bundle(folder, training_set, rows[TRAIN], checkpoint=checkpoint)
     fitted, parts = made.fitted, made.parts
     recipe = recipe_of(folder, made.policy)
     keep_recipe(stores, recipe)
@@ -158,6 +169,7 @@ def fit_model(
         },
         at=training_set.cut_off,
     )
+    checkpoint.forget()  # last, so that whatever is killed or refused before it does not cost the fit
     return result
 
 

@@ -130,6 +130,7 @@ def _put_before(booster: Any, model: str) -> None:
 
 def _with_seeds(model: str, params: Params) -> str:
     """Let the text name the seeds on record instead of those of its last segment, which follow from them."""
+    trees, mark, parameters = model.partition("\nparameters:")
     for name in SEEDS:
-        model = re.sub(rf"^\[{name}: \d+\]$", f"[{name}: {params[name]}]", model, flags=re.MULTILINE)
-    return model
+        parameters = re.sub(rf"^\[{name}: \d+\]$", f"[{name}: {params[name]}]", parameters, flags=re.MULTILINE)
+    return f"{trees}{mark}{parameters}"
