@@ -309,7 +309,7 @@ class Metric:
 class Comparison:
     """A paired comparison on the same rows: `difference` = challenger minus other, in favour when positive."""
 
-    other: Literal["champion", "baseline"]
+    other: Literal["champion", "baseline", "constant"]
     metric: str
     difference: float
     low: float
@@ -328,11 +328,27 @@ class SliceResult:
     small: bool
 
 
+Verdict = Literal["pass", "fail", "review"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehaviourResult:
+    """What a behavioural test found: `observed` over `n` rows, where no more than `allowed` was to be."""
+
+    name: str
+    n: int
+    observed: float
+    allowed: float
+    passed: bool
+    words: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationReport:
-    """A challenger judged on held-out time, beside the champion and the simple baseline.
+    """A challenger judged on held-out time, beside the champion, the simple baseline and a constant.
 
-    `reasons` says in words, one sentence each, why the verdict is what it is.
+    `reasons` says in words, one sentence each, why the verdict is what it is. `review` leaves it to a person; `passed`
+    is whether it is `pass`.
     """
 
     model: str
@@ -348,6 +364,12 @@ class EvaluationReport:
     policy_sha256: str
     passed: bool
     reasons: tuple[str, ...]
+    verdict: Verdict = "fail"
+    behaviour: tuple[BehaviourResult, ...] = ()
+
+    def __post_init__(self) -> None:
+        # The one cannot say otherwise than the other; reports of before there were three verdicts have `passed` alone.
+        object.__setattr__(self, "verdict", "pass" if self.passed else "review" if self.verdict == "review" else "fail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,7 +400,10 @@ class Portrait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dossier:
-    """The evidence for one model version; `path` is the folder, `sha256` digests its files."""
+    """The evidence for one model version; `path` is the folder, `sha256` digests its files.
+
+    `review` is what the gate leaves to a person, in words.
+    """
 
     model: str
     sha256: str
@@ -387,6 +412,7 @@ class Dossier:
     path: str
     risk_tier: str
     missing: tuple[str, ...]
+    review: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

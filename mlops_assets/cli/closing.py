@@ -23,6 +23,7 @@ TOLD = {
     Event.MODEL_TRAINED: "trained",
     Event.GATE_REFUSED: "challenger refused",
     Event.GATE_PASSED: "challenger passed",
+    Event.GATE_LEFT_OPEN: "challenger left to a person",
     Event.DEPLOYMENT_COMPLETED: "deployed",
     Event.DEPLOYMENT_FAILED: "deployment failed",
     Event.ROLLED_BACK: "rolled back",
@@ -191,9 +192,9 @@ def _why(event: str, data: Mapping[str, Any]) -> str:
         return f"{data['rows']} rows: " + ", ".join(f"{rule} {count}" for rule, count in data["rules"].items())
     if event == Event.DATA_BLOCKED:
         return "; ".join(data["reasons"])
-    if event in (Event.GATE_PASSED, Event.GATE_REFUSED):
+    if event in (Event.GATE_PASSED, Event.GATE_REFUSED, Event.GATE_LEFT_OPEN):
         told = [reason for reason in data["reasons"] if not reason.startswith("Note")]
-        return str(told[0] if event == Event.GATE_REFUSED else next((r for r in told if "champion" in r), told[-1]))
+        return str(told[0] if event != Event.GATE_PASSED else next((r for r in told if "champion" in r), told[-1]))
     if event == Event.MODEL_TRAINED:
         return f"on {data['rows']:,} rows"
     if event == Event.DEPLOYMENT_COMPLETED:

@@ -14,6 +14,7 @@ from mlops_assets.records import AuditEntry, ParityReport
 SAID_BY = {
     Event.MODEL_TRAINED: "trained",
     Event.GATE_PASSED: "gate",
+    Event.GATE_LEFT_OPEN: "gate",
     Event.APPROVAL_GIVEN: "approved",
     Event.APPROVAL_GRANTED: "approval",
     Event.DEPLOYMENT_COMPLETED: "live",

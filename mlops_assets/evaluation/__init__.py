@@ -4,6 +4,7 @@ Knows labels and scores only, not where they come from. Every number has an inte
 verdict its reasons in words, so that a refusal can be read, argued with and derived again.
 """
 
+from mlops_assets.evaluation.behaviour import BehaviourPolicy, Subject, behave, within_budget
 from mlops_assets.evaluation.gate import judge
 from mlops_assets.evaluation.measures import MEASURES, Measure, Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, measure
@@ -14,12 +15,15 @@ from mlops_assets.evaluation.value import BusinessValue
 
 __all__ = [
     "MEASURES",
+    "BehaviourPolicy",
     "BusinessValue",
     "GatePolicy",
     "Measure",
     "SliceDrop",
     "SliceFindings",
+    "Subject",
     "Terms",
+    "behave",
     "compare",
     "curves",
     "evaluate",
@@ -28,4 +32,5 @@ __all__ = [
     "look_into_slices",
     "measure",
     "policy_sha256",
+    "within_budget",
 ]

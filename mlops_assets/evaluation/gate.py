@@ -1,6 +1,6 @@
 """The promotion gate: one pure function from labels, scores and a policy to a verdict with its reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -9,17 +9,28 @@ import numpy.typing as npt
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import EvaluationError, UnknownNameError
+from mlops_assets.evaluation.doubts import changed_since, corrected, looked, seen_often, too_good
 from mlops_assets.evaluation.measures import Terms
-from mlops_assets.evaluation.metrics import compare, evaluate
+from mlops_assets.evaluation.metrics import compare, evaluate, named
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
-from mlops_assets.evaluation.rules import enough_rows, good_enough, identical, unharmed_slices, weighed, worth_knowing
+from mlops_assets.evaluation.rules import (
+    enough_rows,
+    good_enough,
+    identical,
+    in_words,
+    unharmed_slices,
+    verdict_of,
+    weighed,
+    well_behaved,
+    worth_knowing,
+)
 from mlops_assets.evaluation.slices import look_into_slices
 from mlops_assets.evaluation.value import BusinessValue
-from mlops_assets.records import Comparison, EvaluationReport, ModelVersion, Task, Window
+from mlops_assets.records import BehaviourResult, Comparison, EvaluationReport, ModelVersion, Task, Window
 from mlops_assets.statistics import Array
 from mlops_assets.statistics.inputs import Clusters, finite, labels, same_length
 
-Other = Literal["champion", "baseline"]
+Other = Literal["champion", "baseline", "constant"]
 
 
 def judge(
@@ -32,6 +43,10 @@ def judge(
     challenger_scores: npt.ArrayLike,
     champion_scores: npt.ArrayLike | None,
     baseline_scores: npt.ArrayLike,
+    constant: npt.ArrayLike | None = None,
+    behaviour: Sequence[BehaviourResult] = (),
+    looks: int = 1,
+    changed: Sequence[str] = (),
     slices: Mapping[str, npt.NDArray[Any]] | None = None,
     value: BusinessValue | None = None,
     clusters: Clusters = None,
@@ -50,6 +65,10 @@ def judge(
         challenger_scores: Scores of the challenger, shape (n,): probabilities, or forecast numbers.
         champion_scores: Scores of the champion on the same rows, exactly when there is a champion.
         baseline_scores: Scores of the simple model on the same rows.
+        constant: The one score that knows only how common the label was in training; without it nothing is compared.
+        behaviour: What the behavioural tests found.
+        looks: How many different challengers these rows have judged, this one included.
+        changed: Fields of policy or value that were others before training began.
         slices: Values of each column in `slice_columns`, shape (n,).
         value: What decisions are worth; by default a hit in the top tenth counts one point.
         clusters: What rows of like fate share, say their day, shape (n,); intervals are then honest about it.
@@ -65,11 +84,18 @@ def judge(
     terms = Terms(value=trade, confidence=policy.confidence, resamples=policy.resamples, seed=seed, clusters=clusters)
     rows = _Rows.of(challenger.task, y, challenger_scores, champion_scores, baseline_scores, champion_sha256, clusters)
     columns = _columns(policy, slices or {}, len(rows.y))
-    others: tuple[tuple[Other, Array | None], ...]
-    others = (("champion", rows.champion), ("baseline", rows.baseline))
-    comparisons = tuple(
-        _comparison(policy.primary_metric, rows, other, scores, terms) for other, scores in others if scores is not None
+    answer = (
+        None if constant is None else np.broadcast_to(np.asarray(constant, dtype=np.float64), rows.challenger.shape)
     )
+    others: tuple[tuple[Other, Array | None], ...]
+    others = (("champion", rows.champion), ("baseline", rows.baseline), ("constant", answer))
+    compared = {other: scores for other, scores in others if scores is not None}
+    strict = corrected(policy, looks)
+    at_looks = replace(terms, confidence=strict.confidence)
+    comparisons = tuple(
+        _comparison(policy.primary_metric, rows, other, scores, at_looks) for other, scores in compared.items()
+    )
+    values = {other: named(policy.primary_metric).value(rows.y, scores, terms) for other, scores in compared.items()}
     found = look_into_slices(
         policy.primary_metric,
         rows.y,
@@ -79,14 +105,23 @@ def judge(
         minimum_rows=policy.slice_minimum_rows,
         terms=terms,
     )
+    count = None if clusters is None else len(np.unique(clusters))
     rules = [
         *enough_rows(policy, challenger.task, rows.y),
         *good_enough(policy, rows.y, rows.challenger, terms),
-        *(weighed(policy, each) for each in comparisons),
+        *(weighed(strict, each, clusters=count) for each in comparisons),
         *unharmed_slices(policy, found),
+        *well_behaved(behaviour),
+        *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
+        *seen_often(policy, looks),
+        *changed_since(changed),
     ]
-    count = None if clusters is None else len(np.unique(clusters))
-    notes = [*identical(challenger, champion_sha256), *worth_knowing(policy, comparisons, found, clusters=count)]
+    notes = [
+        *identical(challenger, champion_sha256),
+        *looked(looks, strict.confidence),
+        *worth_knowing(strict, comparisons, found, clusters=count),
+    ]
+    verdict = verdict_of(rules)
     report = EvaluationReport(
         model=challenger.model,
         sha256="",
@@ -99,8 +134,10 @@ def judge(
         comparisons=comparisons,
         slices=found.results,
         policy_sha256=policy_sha256(policy, trade),
-        passed=all(rule.kept for rule in rules),
-        reasons=tuple([rule.sentence for rule in sorted(rules, key=lambda rule: rule.kept)] + notes),
+        passed=verdict == "pass",
+        reasons=(*in_words(rules), *notes),
+        verdict=verdict,
+        behaviour=tuple(behaviour),
     )
     return replace(report, sha256=_findings_sha256(report))
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError
+from mlops_assets.evaluation.behaviour import BehaviourPolicy
 from mlops_assets.evaluation.measures import MEASURES
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.value import BusinessValue
@@ -47,6 +48,18 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         description="How surely it must; by default a challenger is refused once the simple model is shown to be "
         "its equal.",
     )
+    suspicious_gain: float | None = Field(
+        default=0.5,
+        gt=0,
+        description="Share of what the champion lacks to the best value there is; a gain of more is shown to a person. "
+        "Only for metrics with a best value.",
+    )
+    suspicious_advantage: float | None = Field(
+        default=0.9, gt=0, description="The same share of what the simple baseline lacks."
+    )
+    maximum_looks: int = Field(
+        default=20, ge=1, description="Challengers that one hold-out may judge before a person has to agree."
+    )
     worst_allowed: float | None = Field(
         default=None, description="Worst value of the primary metric with which a model may go live."
     )
@@ -59,6 +72,7 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     minimum_per_class: int = Field(default=100, ge=2, description="Held-out rows of either class, for binary models.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence of every interval.")
     resamples: int = Field(default=1000, ge=100, description="Draws of the bootstrap, where no formula is known.")
+    behaviour: BehaviourPolicy = Field(default=BehaviourPolicy(), description="How it must behave, whatever its score.")
 
     @model_validator(mode="after")
     def _metric_can_judge(self) -> Self:

@@ -1,5 +1,6 @@
 """The rules of the gate, each kept or broken with its reason in words, and what else a reader should know."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_assets.errors import examples
@@ -7,7 +8,7 @@ from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.policy import Evidence, GatePolicy
 from mlops_assets.evaluation.slices import SliceFindings
-from mlops_assets.records import Comparison, ModelVersion, Task
+from mlops_assets.records import BehaviourResult, Comparison, ModelVersion, Task, Verdict
 from mlops_assets.statistics import Array, smallest_detectable
 
 _WORDS: dict[Evidence, dict[bool, str]] = {
@@ -19,15 +20,37 @@ _WORDS: dict[Evidence, dict[bool, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of the gate, kept or broken, in words."""
+    """One rule of the gate, kept or broken, in words; where it is `doubtful`, a person may let a broken one go."""
 
     kept: bool
     text: str
+    doubtful: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from it alone."""
+        return "pass" if self.kept else "review" if self.doubtful else "fail"
 
     @property
     def sentence(self) -> str:
         """The rule as it stands in the report."""
-        return f"{'Passed' if self.kept else 'Refused'}: {self.text}"
+        return f"{SAID[self.verdict]}: {self.text}"
+
+
+DOUBTFUL = ("stability",)
+SAID: dict[Verdict, str] = {"fail": "Refused", "review": "Needs review", "pass": "Passed"}
+
+
+def verdict_of(rules: Sequence[Rule]) -> Verdict:
+    """Give the worst that follows from any rule."""
+    found = {rule.verdict for rule in rules}
+    return next((verdict for verdict in SAID if verdict in found), "pass")
+
+
+def in_words(rules: Sequence[Rule]) -> list[str]:
+    """Give the rules as sentences, what speaks against the challenger first."""
+    order = list(SAID)
+    return [rule.sentence for rule in sorted(rules, key=lambda rule: order.index(rule.verdict))]
 
 
 def enough_rows(policy: GatePolicy, task: Task, y: Array) -> list[Rule]:
@@ -60,8 +83,13 @@ def good_enough(policy: GatePolicy, y: Array, challenger: Array, terms: Terms) -
     return [Rule(kept, f"{policy.primary_metric} is {found:.4g}, where {least} is asked for.")]
 
 
-def weighed(policy: GatePolicy, found: Comparison) -> Rule:
-    """Hold a comparison against what is asked for: no loss beyond the margin, a gain, or an advantage."""
+def weighed(policy: GatePolicy, found: Comparison, *, clusters: int | None) -> Rule:
+    """Hold a comparison against what is asked for: no loss beyond the margin, a gain, or an advantage.
+
+    A loss that is neither ruled out nor shown on rows too few for it is for a person to weigh.
+    """
+    if found.other == "constant":
+        return above_constant(policy, found)
     spoken = _spoken(found, policy.confidence)
     if found.other == "champion" and found.high < 0 and not policy.allow_shown_loss:
         return Rule(False, f"{spoken}; the challenger is shown to be worse.")
@@ -73,7 +101,28 @@ def weighed(policy: GatePolicy, found: Comparison) -> Rule:
         kept, claim = counted > policy.minimum_gain, f"gains more than {policy.minimum_gain:.4g}"
     else:
         kept, claim = counted >= -policy.margin, f"loses no more than the margin of {policy.margin:.4g}"
+    if found.other == "champion" and evidence == "shown" and not kept and _too_coarse(policy, found, clusters):
+        text = f"{spoken}; that it {claim} is not shown, nor refuted, and these rows are too few to tell."
+        return Rule(False, text, doubtful=True)
     return Rule(kept, f"{spoken}; that it {claim} is {_WORDS[evidence][kept]}.")
+
+
+def above_constant(policy: GatePolicy, found: Comparison) -> Rule:
+    """Ask that the challenger is shown to be worth more than one answer for all."""
+    spoken = _spoken(found, policy.confidence)
+    if found.low > 0:
+        return Rule(True, f"{spoken}; that it is worth more than one answer for all is shown.")
+    return Rule(
+        False, f"{spoken}; that it is worth more than one answer for all is not shown.", doubtful=found.high > 0
+    )
+
+
+def well_behaved(results: Sequence[BehaviourResult]) -> list[Rule]:
+    """Hold the behavioural tests against what they allow; a person may let a model go that answers unlike the last."""
+    broken = [Rule(False, each.words, doubtful=each.name in DOUBTFUL) for each in results if not each.passed]
+    if results and not broken:
+        return [Rule(True, f"all {len(results)} behavioural tests.")]
+    return broken
 
 
 def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
@@ -98,6 +147,8 @@ def worth_knowing(
     notes = []
     among = f" in {clusters:,} clusters" if clusters else ""
     for each in comparisons:
+        if each.other == "constant":
+            continue
         least = smallest_detectable(each.low, each.high, confidence=policy.confidence, clusters=clusters)
         note = (
             f"Note: with these {each.n:,} rows{among}, a true difference of {least:.4g} in {each.metric} to the "
@@ -106,7 +157,7 @@ def worth_knowing(
         if each.other == "champion" and policy.champion_evidence == "shown" and least > policy.wanted > 0:
             note += (
                 f" The policy turns on {policy.wanted:.4g}, which is finer, so a challenger that deserves to pass may "
-                "well be refused: hold out more days, ask for less, or let `champion_evidence: likely` do."
+                "well be held up: hold out more days, ask for less, or let `champion_evidence: likely` do."
             )
         notes.append(note)
     if not any(each.other == "champion" for each in comparisons):
@@ -121,6 +172,13 @@ def identical(challenger: ModelVersion, champion_sha256: str | None) -> list[str
     if challenger.sha256 != champion_sha256:
         return []
     return ["Note: the challenger is the champion itself, byte for byte."]
+
+
+def _too_coarse(policy: GatePolicy, found: Comparison, clusters: int | None) -> bool:
+    """Tell whether these rows could not have shown what the policy turns on, and do not refute it either."""
+    least = smallest_detectable(found.low, found.high, confidence=policy.confidence, clusters=clusters)
+    bound = policy.minimum_gain if policy.minimum_gain is not None else -policy.margin
+    return least > policy.wanted > 0 and found.high > bound
 
 
 def _spoken(found: Comparison, confidence: float) -> str:

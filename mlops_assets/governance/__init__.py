@@ -3,7 +3,7 @@
 Pure rules over records. Where the evidence rests is the stores' business, who acts on it orchestration's.
 """
 
-from mlops_assets.governance.approval import ApprovalPolicy, approval_command, evaluate, take_decision
+from mlops_assets.governance.approval import BY_RULE, ApprovalPolicy, approval_command, evaluate, take_decision
 from mlops_assets.governance.audit import Event, Gap, gaps
 from mlops_assets.governance.changes import changes
 from mlops_assets.governance.charter import Charter
@@ -19,6 +19,7 @@ from mlops_assets.governance.risk import RiskTier
 from mlops_assets.governance.words import measured, weakest_first, words_of
 
 __all__ = [
+    "BY_RULE",
     "REQUIREMENTS",
     "ApprovalPolicy",
     "Charter",

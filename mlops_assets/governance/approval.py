@@ -1,5 +1,7 @@
 """Who may let a version go live: a rule below high risk, a person's decision about exactly this version above.
 
+What the gate left open waits for a person too, whatever its risk.
+
 A decision is bound to the dossier's digest, which covers the bundle's: a change in either voids it.
 """
 
@@ -14,11 +16,13 @@ from mlops_assets.errors import GovernanceError
 from mlops_assets.governance.risk import RiskTier
 from mlops_assets.records import Approval, ApprovalDecision, Dossier, ModelVersion
 
-__all__ = ["ApprovalPolicy", "RiskTier", "approval_command", "evaluate", "take_decision"]
+__all__ = ["BY_RULE", "ApprovalPolicy", "RiskTier", "approval_command", "evaluate", "take_decision"]
+
+BY_RULE = "rule"
 
 
 class ApprovalPolicy(BaseModel, frozen=True, extra="forbid"):
-    """How people agree to a version of high risk; below that nobody is asked."""
+    """How people agree to a version of high risk, or to one that the gate left open; else nobody is asked."""
 
     approvers: tuple[str, ...] = Field(default=(), description="Who may approve; empty: anybody but who requested it.")
     people: int = Field(default=1, ge=1, description="How many different people must approve.")
@@ -57,10 +61,10 @@ def evaluate(
         )
     if dossier.missing:
         reason = f"The dossier lacks what risk tier {dossier.risk_tier!r} asks for: {', '.join(dossier.missing)}."
-        return _approval(dossier, granted=False, by="rule", reason=reason, at=now)
-    if dossier.risk_tier != "high":
+        return _approval(dossier, granted=False, by=BY_RULE, reason=reason, at=now)
+    if dossier.risk_tier != "high" and not dossier.review:
         reason = f"Risk tier {dossier.risk_tier!r} asks for complete evidence and a passed gate, not for a person."
-        return _approval(dossier, granted=True, by="rule", reason=reason, at=now)
+        return _approval(dossier, granted=True, by=BY_RULE, reason=reason, at=now)
     return _by_people(policy, dossier, [d for d in decisions if _concerns(d, dossier) and d.at <= now], now, requester)
 
 
@@ -136,8 +140,10 @@ def _by_people(
 
     waiting = f"Waits for {policy.people - len(given)} of {policy.people} approvals by a person"
     waiting += f" ({', '.join(policy.approvers)})" if policy.approvers else f" other than {requester}"
-    reason = " ".join([f"{waiting}.", *set_aside, f"Read {dossier.path}, then: {approval_command(dossier)}"])
-    return _approval(dossier, granted=False, by="rule", reason=reason, at=now)
+    reason = " ".join(
+        [f"{waiting}.", *dossier.review, *set_aside, f"Read {dossier.path}, then: {approval_command(dossier)}"]
+    )
+    return _approval(dossier, granted=False, by=BY_RULE, reason=reason, at=now)
 
 
 def _why_not(

@@ -4,7 +4,7 @@ The chain that keeps entries from being changed unseen is `mlops_assets.hash_cha
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -20,10 +20,13 @@ class Event(StrEnum):
     DATA_WAIVED = "data.waived"  # by a person: these rules hold no row of that batch back
     DATA_CORRECTED = "data.corrected"  # by a person: these rows stand in for what the source sent
     CONTRACT_CHANGED = "contract.changed"
+    TRAINING_STARTED = "training.started"  # with the policy it will be judged by, before anything is fitted
+    POLICY_CHANGED = "policy.changed"  # since training began on the rows that judge
     MODEL_TRAINED = "model.trained"
     TRAINING_FAILED = "training.failed"
     GATE_PASSED = "gate.passed"
     GATE_REFUSED = "gate.refused"
+    GATE_LEFT_OPEN = "gate.left_open"  # to a person
     DOSSIER_WRITTEN = "dossier.written"
     APPROVAL_REQUESTED = "approval.requested"
     APPROVAL_GIVEN = "approval.given"  # by one person, which may not be enough
@@ -49,6 +52,11 @@ NEEDED_BEFORE: Final[Mapping[str, tuple[Event, ...]]] = {
     Event.ROLLED_BACK: (Event.DEPLOYMENT_COMPLETED,),  # only what was live before may come back without asking
 }
 
+STANDS_IN: Final[Mapping[str, frozenset[Event]]] = {
+    Event.GATE_PASSED: frozenset({Event.GATE_LEFT_OPEN, Event.APPROVAL_GIVEN}),
+}
+"""What does as well as an event: what the gate left open, a person approved."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -69,7 +77,11 @@ def gaps(entries: Iterable[AuditEntry]) -> tuple[Gap, ...]:
     for entry in entries:
         bundle = entry.subject.get("bundle_sha256")
         before = seen[bundle] if bundle else set()  # without a digest nothing before it can be told to belong to it
-        if absent := tuple(event for event in NEEDED_BEFORE.get(entry.event, ()) if event not in before):
+        if absent := tuple(event for event in NEEDED_BEFORE.get(entry.event, ()) if not _there(event, before)):
             found.append(Gap(entry, absent))
         before.add(entry.event)
     return tuple(found)
+
+
+def _there(event: Event, before: Collection[str]) -> bool:
+    return event in before or (event in STANDS_IN and STANDS_IN[event] <= set(before))

@@ -106,4 +106,5 @@ def dossier_record(evidence: Evidence, files: Mapping[str, bytes], *, path: str)
         path=path,
         risk_tier=evidence.risk_tier,
         missing=missing_evidence(evidence),
+        review=evidence.left_open,
     )

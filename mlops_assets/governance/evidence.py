@@ -38,6 +38,13 @@ class Evidence:
             )
 
     @property
+    def left_open(self) -> tuple[str, ...]:
+        """What the gate leaves to a person, in its words; empty when it gave a verdict."""
+        if self.evaluation.verdict != "review":
+            return ()
+        return tuple(reason for reason in self.evaluation.reasons if reason.startswith("Needs review"))
+
+    @property
     def model_version(self) -> ModelVersion:
         """The version that was judged."""
         return self.evaluation.challenger

@@ -32,7 +32,7 @@ def _summary(evidence: Evidence) -> str:
         "Kind": {"binary": "probability of an event", "regression": "number"}[version.task],
         "Owner": ", ".join(evidence.owners) or NOT_WRITTEN,
         "Risk tier": evidence.risk_tier,
-        "Gate": "passed" if report.passed else "**refused**",
+        "Gate": {"pass": "passed", "fail": "**refused**", "review": "**left to a person**"}[report.verdict],
         "Knows data until": f"{version.cut_off:%Y-%m-%d %H:%M} UTC",
         "Bundle digest": f"`{version.sha256}`",
         "MLflow run": _link(version.mlflow_run_id, version.mlflow_url),
@@ -67,8 +67,8 @@ def _performance(evidence: Evidence) -> str:
         parts.append(
             _table(("Against", "Metric", "Difference", "p", "Rows"), (_compared(c) for c in report.comparisons))
         )
-    verdict = "passed" if report.passed else "refused"
-    parts.append(f"The gate **{verdict}** it:\n\n" + "\n".join(f"- {_text(reason)}" for reason in report.reasons))
+    verdict = {"pass": "**passed** it", "fail": "**refused** it", "review": "**left** it to a person"}[report.verdict]
+    parts.append(f"The gate {verdict}:\n\n" + "\n".join(f"- {_text(reason)}" for reason in report.reasons))
     return "\n\n".join(parts)
 
 

@@ -202,7 +202,7 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         dagster_type=record_type(EvaluationReport),
         **shared("evaluation", gate=declared.gate, value=declared.value),
         ins={"training_set": dg.AssetIn(keys["training_set"]), "model": dg.AssetIn(keys["model"])},
-        description="Challenger, champion and simple baseline on the same held-out time.",
+        description="Challenger, champion, simple baseline and a constant on the same held-out time.",
         kinds={"python"},
         check_specs=[check("evaluation", "promotion_gate", "May this challenger replace what is live?")],
     )
@@ -227,12 +227,15 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
                     }
                 ),
                 "reasons": bullet_list(report.reasons),
-                **clean({"holdout_rows": report.window.rows}),
+                "behaviour": bullet_list([f"{each.name}: {each.words}" for each in report.behaviour]),
+                **clean({"verdict": report.verdict, "holdout_rows": report.window.rows}),
             },
             check_results=[
                 dg.AssetCheckResult(
                     check_name="promotion_gate",
                     passed=report.passed,
+                    # What it leaves open goes on to be documented, and waits for a person at the approval.
+                    severity=_WARN if report.verdict == "review" else _ERROR,
                     description=" ".join(report.reasons),
                     metadata={
                         **clean({f"{c.metric} gain over {c.other}": c.difference for c in report.comparisons}),

@@ -144,12 +144,12 @@ def is_weighed(stores: Home, name: str, time: datetime) -> bool:
 
 
 def refusals(stores: Home, name: str) -> Sequence[datetime]:
-    """Give the times at which a challenger of this model was refused since the newest release."""
+    """Give the times at which a challenger of this model was refused, or left open, since the newest release."""
     release = stores.releases.current(name)
     return [
         entry.at
         for entry in stores.state.audit_entries(model=name)
-        if entry.event == Event.GATE_REFUSED and (release is None or entry.at > release.at)
+        if entry.event in (Event.GATE_REFUSED, Event.GATE_LEFT_OPEN) and (release is None or entry.at > release.at)
     ]
 
 

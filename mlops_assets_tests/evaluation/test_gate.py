@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,7 +10,9 @@ from pydantic import ValidationError
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError, EvaluationError, UnknownNameError
 from mlops_assets.evaluation import BusinessValue, GatePolicy, judge, policy_sha256
+from mlops_assets.records import BehaviourResult, EvaluationReport
 from mlops_assets.statistics import StatisticsInputError, auc
+from mlops_assets_tests.governance._evidence import EVALUATION
 
 from .conftest import version
 
@@ -21,7 +24,7 @@ CHAMPION = "a" * 64
 def verdict(late, window, trade):
     """Judge binary scores under a policy; the champion scores well unless told otherwise."""
 
-    def judged(challenger, champion=late.good, *, baseline=late.weak, y=late.y, clusters=None, **declared):
+    def judged(challenger, champion=late.good, *, baseline=late.weak, y=late.y, clusters=None, facts=None, **declared):
         return judge(
             GatePolicy(**QUICK, **declared),
             challenger=version(),
@@ -34,6 +37,7 @@ def verdict(late, window, trade):
             slices={"carrier": late.carrier[: len(y)]},
             value=trade,
             clusters=clusters,
+            **(facts or {}),
         )
 
     return judged
@@ -71,14 +75,16 @@ def test_a_loss_within_the_margin_is_refused_once_it_is_shown(verdict, late):
     assert verdict(late.fair, **declared, allow_shown_loss=True).passed
 
 
-def test_too_few_rows_to_rule_out_a_loss_is_a_refusal_that_says_what_would_help(verdict, late):
+def test_too_few_rows_to_rule_out_a_loss_are_for_a_person_to_weigh(verdict, late):
     """Not knowing is not passing: the note names the difference these rows could have shown."""
     few = slice(0, 250)
     declared = {"minimum_rows": 200, "minimum_per_class": 20, "minimum_advantage": -1}
 
     report = verdict(late.fair[few], late.rival[few], baseline=late.weak[few], y=late.y[few], **declared)
 
-    assert "that it loses no more than the margin of 0.01 is not shown" in refusals(report)[0]
+    assert (report.verdict, report.passed, refusals(report)) == ("review", False, [])
+    assert report.reasons[0].startswith("Needs review: ")
+    assert "that it loses no more than the margin of 0.01 is not shown, nor refuted" in report.reasons[0]
     assert any("which is finer" in reason and "hold out more days" in reason for reason in report.reasons)
 
 
@@ -301,3 +307,92 @@ def test_a_policy_that_cannot_be_obeyed_is_refused_at_load(declared, why):
     """Wrong keys and values never reach a judgement."""
     with pytest.raises(ValidationError, match=why):
         GatePolicy(**declared)
+
+
+# --- what is left to a person ---------------------------------------------------------------------
+
+
+def doubts(report):
+    return [reason for reason in report.reasons if reason.startswith("Needs review: ")]
+
+
+def test_a_gain_too_good_to_be_true_is_left_to_a_person(verdict, late):
+    """A score that knows the label beats any champion; the sentence says where to look."""
+    leaked = np.where(late.y == 1, 0.9, 0.1) * 0.9 + 0.05 * late.good
+
+    report = verdict(leaked)
+
+    assert (report.verdict, report.passed) == ("review", False)
+    assert [doubt.split(" makes good")[0] for doubt in doubts(report)] == ["Needs review: auc"] * 2
+    assert "knows the outcome" in doubts(report)[0]
+    assert verdict(leaked, suspicious_gain=None, suspicious_advantage=None).passed
+
+
+def test_a_hold_out_looked_at_too_often_is_left_to_a_person(verdict, late):
+    """The best of many challengers is partly luck."""
+    report = verdict(late.twin, facts={"looks": 21})
+
+    assert report.verdict == "review"
+    assert "looked at 21 times, where 20 are allowed" in doubts(report)[-1]
+
+
+def test_looks_widen_the_intervals_they_are_corrected_for(verdict, late):
+    """Bonferroni: five looks at 95 % are made at 99 % each."""
+    once, often = verdict(late.twin), verdict(late.twin, facts={"looks": 5})
+
+    assert often.comparisons[0].low < once.comparisons[0].low
+    assert any("looked at 5 times" in reason and "0.99 confidence" in reason for reason in often.reasons)
+
+
+def test_a_policy_changed_after_training_began_is_left_to_a_person(verdict, late):
+    """The field is named."""
+    report = verdict(late.twin, facts={"changed": ("gate.minimum_rows",)})
+
+    assert report.verdict == "review"
+    assert "gate.minimum_rows" in doubts(report)[0]
+
+
+@pytest.mark.parametrize(("scores", "expected"), [("good", "pass"), ("noise", "review"), ("reversed", "fail")])
+def test_a_challenger_must_be_worth_more_than_one_answer_for_all(verdict, late, scores, expected):
+    """Shown: passes; neither shown nor refuted: a person; worse: refused."""
+    noise = np.random.default_rng(1).random(len(late.y))
+    given = {"good": late.good, "noise": noise, "reversed": 1 - late.good}[scores]
+
+    report = verdict(given, None, baseline=noise, facts={"constant": 0.3}, minimum_advantage=-1)
+
+    assert report.verdict == expected
+    assert {each.other for each in report.comparisons} == {"baseline", "constant"}
+
+
+def test_a_refusal_outweighs_a_doubt(verdict, late):
+    """Nobody is asked about what is refused anyway."""
+    report = verdict(late.fair, facts={"looks": 30})
+
+    assert report.verdict == "fail"
+    assert report.reasons[0].startswith("Refused: ")
+    assert doubts(report)
+
+
+def test_broken_behaviour_refuses_and_only_an_unlike_champion_is_left_to_a_person(verdict, late):
+    """A test that is not passed is a reason in its own words."""
+
+    def result(name, *, passed):
+        return BehaviourResult(name=name, n=10, observed=2, allowed=1, passed=passed, words=f"{name} went wrong.")
+
+    broken, unlike, fine = result("noise", passed=False), result("stability", passed=False), result("x", passed=True)
+
+    assert verdict(late.twin, facts={"behaviour": (fine,)}).passed
+    assert verdict(late.twin, facts={"behaviour": (fine, unlike)}).verdict == "review"
+    report = verdict(late.twin, facts={"behaviour": (fine, broken)})
+    assert (report.verdict, report.reasons[0]) == ("fail", "Refused: noise went wrong.")
+    assert report.behaviour == (fine, broken)
+
+
+def test_a_report_of_before_there_were_three_verdicts_reads_as_what_it_said():
+    """Stored records have no verdict; `passed` says it."""
+    stored = msgspec.to_builtins(EVALUATION)
+    del stored["verdict"]
+
+    passed, refused = (msgspec.convert({**stored, "passed": said}, EvaluationReport) for said in (True, False))
+
+    assert (passed.verdict, refused.verdict) == ("pass", "fail")

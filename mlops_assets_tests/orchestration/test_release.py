@@ -16,7 +16,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, release_assets
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
-from mlops_assets.records import Approval, Dossier, EvaluationReport
+from mlops_assets.records import Approval, Dossier, EvaluationReport, TrainingSet
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, days, failed_steps, keys, materialized, served, the_end_of
 
 WEEK = days("2024-01-29", 7)
@@ -86,7 +86,7 @@ def test_a_refused_challenger_leaves_release_alias_and_endpoint_as_they_were(lat
     assert materialized(result) == {f"{MODEL}/{stage}" for stage in ("training_set", "model", "evaluation")}
     assert live(later) == before
     assert answered == asked
-    assert events(later)[seen:] == [Event.MODEL_TRAINED, Event.GATE_REFUSED]
+    assert events(later)[seen:] == [Event.TRAINING_STARTED, Event.MODEL_TRAINED, Event.GATE_REFUSED]
 
 
 def test_a_refusal_is_an_error_of_a_blocking_check_with_its_reasons(later):
@@ -257,6 +257,79 @@ def test_an_approval_lets_exactly_this_digest_through(later):
         Event.DEPLOYMENT_COMPLETED,
     ]
     assert gaps(later.home.state.audit_entries()) == ()
+
+
+# --- what the gate leaves open ----------------------------------------------------------------------
+
+
+def doubtful(shop, **changed):
+    """Give a gate that finds any advantage too good to be true."""
+    return shop.folder.declaration.gate.model_copy(update={"suspicious_advantage": 1e-6, **changed})
+
+
+def test_what_the_gate_leaves_open_is_documented_and_waits_for_a_person(later):
+    """The gate's check warns with the reason, the approval blocks and says what to read and what to type."""
+    before = live(later)
+
+    with served(later):
+        checks = later.checks(result := later.release(at=LATER, gate=doubtful(later)))
+
+    report = later.home.records.get((MODEL, "evaluation"), None, EvaluationReport)
+    gate, granted = checks["promotion_gate"], checks["granted"]
+    assert (report.verdict, report.passed) == ("review", False)
+    assert (gate.passed, gate.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert (granted.passed, granted.severity, granted.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert report.reasons[0].startswith("Needs review: ")
+    assert report.reasons[0] in granted.description
+    assert f"mlops approve {MODEL} --digest" in granted.description
+    assert failed_steps(result) == {f"{MODEL}__approval"}
+    assert live(later) == before
+    assert Event.GATE_LEFT_OPEN in events(later)
+
+
+def test_a_person_may_let_go_on_what_the_gate_left_open(later):
+    """Whatever the risk tier; and the story of the version has no gap."""
+    with served(later):
+        later.release(at=LATER, gate=doubtful(later))
+        result = approve_and_go_on(later, risk_tier="limited", charter=later.folder.declaration.charter)
+
+    given = later.home.records.get((MODEL, "approval"), None, Approval)
+    assert result.success
+    assert (given.granted, given.by) == (True, BOSS)
+    assert later.home.releases.current(MODEL).bundle_sha256 == given.model_version.sha256
+    assert gaps(later.home.state.audit_entries()) == ()
+
+
+def test_leave_by_rule_does_not_outlive_a_doubt(later):
+    """Judged again and left open, a version that had passed does not go live on the approval it had."""
+    later.release(at=LATER)  # no endpoint runs: it passed, was approved by rule and did not go live
+    given = later.home.records.get((MODEL, "approval"), None, Approval)
+    training_set = later.home.records.get((MODEL, "training_set"), None, TrainingSet)
+    again = ModelFolder(later.folder.path, later.folder.declaration.model_copy(update={"gate": doubtful(later)}))
+    steps.evaluate(again, later.home, training_set, given.model_version, at=LATER)
+
+    with served(later), pytest.raises(DeploymentError, match="has no leave to go live: Needs review"):
+        steps.deploy(again, later.home, given, at=LATER)
+
+
+def test_a_threshold_changed_once_the_result_is_known_leaves_a_trace_and_asks_a_person(later):
+    """Before the fit the policy went on record; what was changed since is told field by field."""
+    with served(later):
+        later.release(at=LATER, gate=IMPOSSIBLE)
+        eased = IMPOSSIBLE.model_copy(update={"worst_allowed": 0.5, "champion_evidence": "not_refuted"})
+        later.release(at=LATER, gate=eased)
+
+    report = later.home.records.get((MODEL, "evaluation"), None, EvaluationReport)
+    entries = later.home.state.audit_entries(model=MODEL)
+    told = [entry for entry in entries if entry.event == Event.POLICY_CHANGED]
+    promised = [entry for entry in entries if entry.event == Event.TRAINING_STARTED]
+    assert report.verdict == "review"
+    assert "gate.worst_allowed" in report.reasons[0]
+    assert told[-1].data["changed"]["gate.worst_allowed"] == [0.9999, 0.5]
+    assert (told[-1].data["promised_sha256"], told[-1].data["policy_sha256"]) == (
+        promised[-2].data["policy_sha256"],
+        report.policy_sha256,
+    )
 
 
 def test_whoever_asked_for_a_version_cannot_approve_it(later):

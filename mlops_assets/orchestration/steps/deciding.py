@@ -20,6 +20,7 @@ from mlops_assets.stores.predictions import LoggedPrediction, days, decode_predi
 EVIDENCE = (
     Event.MODEL_TRAINED,
     Event.GATE_PASSED,
+    Event.GATE_LEFT_OPEN,
     Event.APPROVAL_GIVEN,
     Event.APPROVAL_GRANTED,
     Event.DEPLOYMENT_COMPLETED,

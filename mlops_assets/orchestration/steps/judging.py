@@ -11,13 +11,21 @@ from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.steps.behaving import behaviour_of
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.noting import note
+from mlops_assets.orchestration.steps.promising import changed_since, holdout_of, looks_at
 from mlops_assets.orchestration.steps.reporting import portray, show_report
 from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, training_rows_of
-from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet
+from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet, Verdict
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit_baseline
+
+SAID: dict[Verdict, Event] = {
+    "pass": Event.GATE_PASSED,
+    "fail": Event.GATE_REFUSED,
+    "review": Event.GATE_LEFT_OPEN,
+}
 
 
 def evaluate(
@@ -31,9 +39,10 @@ def evaluate(
     vectors = vectors_of(bundle, held, stores)
     release = stores.releases.current(name)
     champion = LoadedBundle.of(stores, name, release.bundle_sha256) if release else None
+    truth = learnt[LABEL].to_numpy()
     baseline = fit_baseline(
         vectors_of(bundle, learnt, stores),
-        learnt[LABEL].to_numpy(),
+        truth,
         task=declared.task,
         categorical=bundle.vectorizer.categorical,
     )
@@ -49,6 +58,18 @@ def evaluate(
         challenger_scores=scores,
         champion_scores=champion_scores,
         baseline_scores=baseline_scores,
+        constant=shares(truth) if declared.task == "multiclass" else float(truth.mean()),
+        behaviour=behaviour_of(
+            folder,
+            bundle,
+            held,
+            vectors,
+            scores=scores,
+            champion_scores=champion_scores,
+            labels=(float(truth.min()), float(truth.max())),
+        ),
+        looks=looks_at(stores, challenger, training_set),
+        changed=changed_since(folder, stores, challenger, at=at),
         slices={column: np.asarray(held[column].to_pylist(), dtype=object) for column in declared.gate.slice_columns},
         value=declared.value,
         clusters=days_of(held),
@@ -67,17 +88,23 @@ def evaluate(
         )
     note(
         stores,
-        Event.GATE_PASSED if report.passed else Event.GATE_REFUSED,
+        SAID[report.verdict],
         challenger,
         {
             "evaluation_sha256": report.sha256,
             "policy_sha256": report.policy_sha256,
             "champion_sha256": report.champion_sha256,
+            "holdout": holdout_of(training_set),
             "reasons": list(report.reasons),
         },
         at=at,
     )
     return report
+
+
+def shares(classes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give how common each class is, shape (k,)."""
+    return np.bincount(classes.astype(np.intp)) / len(classes)
 
 
 def vectors_of(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArray[np.float64]:

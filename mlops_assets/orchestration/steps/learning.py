@@ -15,6 +15,7 @@ from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.steps.promising import promise
 from mlops_assets.orchestration.steps.recipes import circumstances, keep_recipe, recipe_of
 from mlops_assets.orchestration.steps.reporting import LEARNING
 from mlops_assets.orchestration.steps.resuming import checkpoint_of
@@ -113,6 +114,7 @@ def fit_model(
     `requester` is who asked for the model; it goes on record, for nobody approves what they asked for.
     """
     declared, name = folder.declaration, folder.name
+    promise(folder, stores, training_set)
     rows = parts_of(stores.tables.read(training_set.table, version=training_set.version))
     checkpoint = checkpoint_of(folder, stores, training_set, policy_of(folder))
     made = make_bundle(folder, training_set, rows[TRAIN], checkpoint=checkpoint)

@@ -6,7 +6,7 @@ import msgspec
 
 from mlops_assets.deployment import TARGETS, Target
 from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError
-from mlops_assets.governance import Event, Evidence, build_dossier, dossier_record, global_importance
+from mlops_assets.governance import BY_RULE, Event, Evidence, build_dossier, dossier_record, global_importance
 from mlops_assets.governance import evaluate as evaluate_approval
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -29,7 +29,7 @@ def write_dossier(
         GovernanceError: The gate refused the version, so nothing may follow from it.
     """
     declared, version = folder.declaration, report.challenger
-    if not report.passed:
+    if report.verdict == "fail":
         # The check has stopped its own run, but Dagster lets anybody materialize what comes after it.
         raise GovernanceError(
             f"The gate refused {version.model} version {version.version}, so there is nothing to approve or deploy: "
@@ -93,7 +93,8 @@ def deploy(folder: ModelFolder, stores: Home, approval: Approval, *, at: datetim
     """
     version = approval.model_version
     verdict = stores.records.get(("evaluations", folder.name), version.sha256, EvaluationReport)
-    if not approval.granted or not verdict.passed:
+    left_open = verdict.verdict == "review" and approval.by == BY_RULE
+    if not approval.granted or verdict.verdict == "fail" or left_open:
         raise DeploymentError(
             f"{version.model} version {version.version} has no leave to go live: "
             f"{verdict.reasons[0] if approval.granted else approval.reason}",
