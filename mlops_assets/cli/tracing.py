@@ -1,10 +1,12 @@
-"""The commands that trace: where a column comes from, what it reaches, and what holds a key."""
+"""The commands that trace: where a column comes from, what holds a key, why an answer is so, a version made again."""
 
+import os
+import sys
 from datetime import UTC, datetime
 
 import click
 
-from mlops_assets.cli.options import HOME, project_of
+from mlops_assets.cli.options import HOME, WHO, project_of
 
 
 @click.command()
@@ -70,4 +72,23 @@ def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
     click.echo(explain(project_of(home), model, request_id, as_json=as_json))
 
 
-TRACING = (lineage, rows, why)
+@click.command()
+@HOME
+@click.argument("version", metavar="MODEL[@V]")
+@click.option(
+    "--threads", default="1,2,4", show_default=True, metavar="N,...", help="Numbers of threads to fit on, one fit each."
+)
+@click.option("--json", "as_json", is_flag=True, help="As data.")
+@WHO
+def reproduce(home: str | None, version: str, threads: str, as_json: bool, who: str | None) -> None:
+    """Fit MODEL@V (or what is live) again from its record, compare every byte, and say what differs and why."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait take ten times as long
+    from mlops_assets.cli.reproducing import reproduce_version, said
+
+    outcome = reproduce_version(project_of(home), version, threads=threads, who=who)
+    click.echo(said(outcome, as_json=as_json))
+    if not outcome.equal:
+        sys.exit(1)
+
+
+TRACING = (lineage, rows, why, reproduce)

@@ -23,6 +23,8 @@ class Event(StrEnum):
     TRAINING_STARTED = "training.started"  # with the policy it will be judged by, before anything is fitted
     POLICY_CHANGED = "policy.changed"  # since training began on the rows that judge
     MODEL_TRAINED = "model.trained"
+    REPRODUCED = "model.reproduced"  # fitted again from its record, to the same bytes
+    NOT_REPRODUCED = "model.not_reproduced"
     TRAINING_FAILED = "training.failed"
     GATE_PASSED = "gate.passed"
     GATE_REFUSED = "gate.refused"

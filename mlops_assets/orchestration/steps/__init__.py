@@ -14,6 +14,7 @@ from mlops_assets.orchestration.steps.releasing import (
     write_dossier,
 )
 from mlops_assets.orchestration.steps.reporting import judged
+from mlops_assets.orchestration.steps.reproducing import reproduce
 from mlops_assets.orchestration.steps.training_sets import build_training_set, rebuild_training_set
 from mlops_assets.orchestration.steps.watching import (
     labels_of,
@@ -37,6 +38,7 @@ __all__ = [
     "measure_drift",
     "measure_performance",
     "rebuild_training_set",
+    "reproduce",
     "roll_back",
     "seal_predictions",
     "sealed_predictions",
