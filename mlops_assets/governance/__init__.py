@@ -9,7 +9,7 @@ from mlops_assets.governance.changes import changes
 from mlops_assets.governance.charter import Charter
 from mlops_assets.governance.dossier import REQUIREMENTS, build_dossier, dossier_record, missing_evidence
 from mlops_assets.governance.evidence import Evidence
-from mlops_assets.governance.explanations import Importance, Reason, global_importance, reasons
+from mlops_assets.governance.explanations import Importance, Reason, global_importance, reasons, shuffled_importance
 from mlops_assets.governance.holds import holds, require_hold
 from mlops_assets.governance.judged import Judged, Trade, headline
 from mlops_assets.governance.model_card import render_model_card
@@ -47,6 +47,7 @@ __all__ = [
     "render_model_card",
     "render_report",
     "require_hold",
+    "shuffled_importance",
     "take_decision",
     "weakest_first",
     "words_of",

@@ -43,6 +43,7 @@ _LIMITED = (
 )
 _HIGH = (
     *_LIMITED,
+    Requirement("exact explanations", lambda e: not e.unexplained),
     Requirement("intervals", lambda e: any(m.low is not None for m in e.evaluation.challenger_metrics)),
     Requirement("comparison with the baseline", lambda e: any(c.other == "baseline" for c in e.evaluation.comparisons)),
     Requirement("slices", lambda e: bool(e.evaluation.slices)),
@@ -84,6 +85,7 @@ def build_dossier(evidence: Evidence) -> dict[str, bytes]:
         "charter": evidence.charter.model_dump(),
         "business_value": dict(evidence.business_value),
         "importance": evidence.importance,
+        **({"unexplained": evidence.unexplained} if evidence.unexplained else {}),
     }
     try:
         facts = canonical_json(whole)

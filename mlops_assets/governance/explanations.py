@@ -4,7 +4,7 @@ Contributions are additive on the raw score: a row's features and its last colum
 score, as LightGBM's `pred_contrib` gives them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,10 @@ Contributions = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """How much a feature moves scores: the mean of |contribution|, and its share in the sum over all features."""
+    """How much a feature moves scores: the mean of |contribution|, and its share in the sum over all features.
+
+    Of a model without exact contributions it is the mean of |change| of the score when the feature is shuffled.
+    """
 
     feature: str
     mean_abs: float
@@ -37,7 +40,8 @@ def global_importance(contributions: Contributions, names: Sequence[str]) -> tup
     """Rank features by the mean of |contribution|, largest first, equal ones by name.
 
     Args:
-        contributions: Shape (n, d + 1), n >= 1; the last column is the expected score and takes no part.
+        contributions: Shape (n, d + 1), n >= 1, or (n, k, d + 1) of k classes, which count alike; the last column is
+            the expected score and takes no part.
         names: The d features in column order.
 
     Raises:
@@ -46,7 +50,34 @@ def global_importance(contributions: Contributions, names: Sequence[str]) -> tup
     >>> [(i.feature, i.share) for i in global_importance(np.array([[3.0, -1.0, 9.0]]), ["a", "b"])]
     [('a', 0.75), ('b', 0.25)]
     """
-    moved = np.abs(_features_of(contributions, names)).mean(axis=0)
+    flat = contributions.reshape(-1, contributions.shape[-1]) if contributions.ndim == 3 else contributions
+    return _ranked(np.abs(_features_of(flat, names)).mean(axis=0), names)
+
+
+def shuffled_importance(
+    score: Callable[[Contributions], Contributions], vectors: Contributions, names: Sequence[str], *, seed: int
+) -> tuple[Importance, ...]:
+    """Rank features by how far scores move when one feature's values are dealt out anew among the rows.
+
+    For models whose scores have no exact contributions. Features that say the same hide each other.
+
+    Args:
+        score: Gives one score per row, or one per row and class.
+        vectors: Shape (n, d), n >= 1.
+        names: The d features in column order.
+        seed: Of the dealing.
+    """
+    order = np.random.default_rng(seed).permutation(len(vectors))
+    before, moved = score(vectors), []
+    for column in range(vectors.shape[1]):
+        dealt = vectors.copy()
+        dealt[:, column] = vectors[order, column]
+        moved.append(np.abs(score(dealt) - before).mean())
+    return _ranked(np.array(moved), names)
+
+
+def _ranked(moved: Contributions, names: Sequence[str]) -> tuple[Importance, ...]:
+    """Give the features, those that move most first."""
     total = float(moved.sum())
     ranked = sorted(zip(names, moved.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     return tuple(

@@ -4,9 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from mlops_assets.governance.evidence import Evidence
-from mlops_assets.records import Comparison, Metric, TableVersion, Window
+from mlops_assets.records import Comparison, Metric, TableVersion, Task, Window
 
 TOP_FEATURES: Final = 20
+KINDS: Final[Mapping[Task, str]] = {
+    "binary": "probability of an event",
+    "multiclass": "probability of each class",
+    "regression": "number",
+}
 NOT_WRITTEN: Final = "*Nobody has written this yet.*"
 
 
@@ -29,7 +34,7 @@ def render_model_card(evidence: Evidence) -> str:
 def _summary(evidence: Evidence) -> str:
     version, report = evidence.model_version, evidence.evaluation
     facts = {
-        "Kind": {"binary": "probability of an event", "regression": "number"}[version.task],
+        "Kind": KINDS[version.task],
         "Owner": ", ".join(evidence.owners) or NOT_WRITTEN,
         "Risk tier": evidence.risk_tier,
         "Gate": {"pass": "passed", "fail": "**refused**", "review": "**left to a person**"}[report.verdict],
@@ -109,10 +114,13 @@ def _features(evidence: Evidence) -> str:
     if shown := evidence.importance[:TOP_FEATURES]:
         origin = {feature.name: feature.origin.replace("_", " ") for feature in spec.features}
         rows = ((i.feature, origin.get(i.feature, ""), f"{100 * i.share:.1f} %") for i in shown)
-        parts.append("How much each moves the score (share of the mean absolute contribution):")
+        measured = "change when its values are shuffled" if evidence.unexplained else "contribution"
+        parts.append(f"How much each moves the score (share of the mean absolute {measured}):")
         parts.append(_table(("Feature", "Comes from", "Share"), rows))
         if rest := evidence.importance[TOP_FEATURES:]:
             parts.append(f"{len(rest)} more share {100 * sum(i.share for i in rest):.1f} %.")
+    if evidence.unexplained:
+        parts.append(f"**Single decisions are not explained.** {_text(evidence.unexplained)}")
     return "\n\n".join(parts)
 
 

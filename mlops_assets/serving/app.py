@@ -151,6 +151,10 @@ class Endpoint:
         predictions: list[dict[str, Any]] = [
             {"request_id": request_id, "score": score} for request_id, score in zip(ids, scored.scores, strict=True)
         ]
+        if scored.probabilities is not None:
+            for prediction, found in zip(predictions, scored.probabilities, strict=True):
+                prediction["class"] = served.meta.classes[found.index(prediction["score"])]
+                prediction["probabilities"] = dict(zip(served.meta.classes, found, strict=True))
         if scored.decisions is not None:
             for prediction, decision in zip(predictions, scored.decisions, strict=True):
                 prediction["decision"] = decision
@@ -206,6 +210,7 @@ class Endpoint:
             "released_at": served.release.at,
             "previous_version": served.release.previous_version,
             "task": served.meta.task,
+            **({"classes": served.meta.classes} if served.meta.classes else {}),
             "label": served.meta.label,
             "decision_rule": served.meta.decision_rule,
             "threshold": served.meta.threshold,
@@ -243,6 +248,7 @@ def _records(
                 stored=stored,
                 vector=vector,
                 score=score,
+                probabilities=None if scored.probabilities is None else scored.probabilities[index],
                 decision=None if scored.decisions is None else scored.decisions[index],
                 latency_us=latency_us,
             )

@@ -24,13 +24,13 @@ _Int, _Int64, _Handle = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
 
 
 class NativeBooster:
-    """A loaded model with one output per row; its memory goes back when the last reference to it does."""
+    """A loaded model; its memory goes back when the last reference to it does."""
 
     def __init__(self, model_text: bytes) -> None:
         """Load a model saved by `Booster.model_to_string()`.
 
         Raises:
-            BundleError: The text is no LightGBM model, or one with several outputs per row.
+            BundleError: The text is no LightGBM model.
         """
         library = _library(holding_gil=False)
         trees, handle, fast = _Int(), _Handle(), _Handle()
@@ -39,8 +39,7 @@ class NativeBooster:
         self._free_booster.atexit = False
         self.trees = trees.value
         self.features = self._count("LGBM_BoosterGetNumFeature", handle)
-        if (outputs := self._count("LGBM_BoosterGetNumClasses", handle)) != 1:
-            raise BundleError(f"model.txt gives {outputs} outputs per row; the endpoint serves models with one.")
+        self.outputs = self._count("LGBM_BoosterGetNumClasses", handle)
         self._check(
             library.LGBM_BoosterPredictForMatSingleRowFastInit(
                 handle, _PREDICT_NORMAL, 0, _ALL_TREES, _FLOAT64, self.features, _PARAMETERS, ctypes.byref(fast)
@@ -51,30 +50,29 @@ class NativeBooster:
         self._one_row = _library(holding_gil=True).LGBM_BoosterPredictForMatSingleRowFast
         self._row = np.zeros(self.features)
         self._row_address = _Handle(self._row.ctypes.data)
-        self._length, self._score = _Int64(), ctypes.c_double()
-        self._length_address, self._score_address = ctypes.byref(self._length), ctypes.byref(self._score)
+        self._length, self._scores = _Int64(), np.zeros(self.outputs)
+        self._length_address, self._score_address = ctypes.byref(self._length), _Handle(self._scores.ctypes.data)
         self._single = threading.Lock()  # the fast configuration and its buffers serve one row at a time
 
     def score(self, vectors: Vectors) -> Vectors:
-        """Give one score per row of `vectors`, shape (n, features), float64.
+        """Give one score per row of `vectors`, shape (n, features), float64; of k classes one for each, shape (n, k).
 
         Raises:
             BundleError: The rows have another width than the model.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.features:
             raise BundleError(f"the model takes rows of {self.features} features and was given {vectors.shape}.")
-        if len(vectors) == 1:
-            return np.array([self._score_row(vectors[0])])
-        return self._score_rows(np.ascontiguousarray(vectors))
+        scores = self._score_row(vectors[0]) if len(vectors) == 1 else self._score_rows(np.ascontiguousarray(vectors))
+        return scores if self.outputs == 1 else scores.reshape(len(vectors), self.outputs)
 
-    def _score_row(self, vector: Vectors) -> float:
+    def _score_row(self, vector: Vectors) -> Vectors:
         with self._single:
             self._row[:] = vector
             self._check(self._one_row(self._fast, self._row_address, self._length_address, self._score_address))
-            return self._score.value
+            return self._scores.copy()
 
     def _score_rows(self, vectors: Vectors) -> Vectors:
-        scores, length = np.empty(len(vectors)), _Int64()
+        scores, length = np.empty(len(vectors) * self.outputs), _Int64()
         if not len(vectors):
             return scores
         self._check(

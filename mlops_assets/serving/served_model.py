@@ -13,21 +13,26 @@ from mlops_assets.errors import BundleError
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.defaults import DEFAULT, filled
 from mlops_assets.records import FeatureVectorSpec, FeatureView, Task
-from mlops_assets.serving.predictor import NativeBooster, Vectors
+from mlops_assets.serving.lanes import open_predictor
+from mlops_assets.serving.predictor import Vectors
 from mlops_assets.serving.requests import Column, RequestDecoder, RequestError, micros
 from mlops_assets.stores.online import OnlineStore, StoredColumn
 from mlops_assets.stores.predictions import StoredRow
 from mlops_assets.stores.releases import Release
 
-PARTS = ("model.txt", "features.py", "spec.json", "meta.json", "golden.json")
+PARTS = ("features.py", "spec.json", "meta.json", "golden.json")
 
 _Part = TypeVar("_Part")
 
 
 class BundleMeta(msgspec.Struct, frozen=True):
-    """What a bundle says about the model as such; `threshold` turns a score into a decision, None leaves it a score."""
+    """What a bundle says about the model as such; `threshold` turns a score into a decision, None leaves it a score.
+
+    `classes` names those of a multiclass model, in the order of its probabilities.
+    """
 
     task: Task
+    classes: tuple[str, ...] = ()
     threshold: float | None = None
     label: str = ""
     decision_rule: str = ""
@@ -38,15 +43,19 @@ class GoldenRows(msgspec.Struct, frozen=True):
 
     request: list[dict[str, Any]]
     stored: dict[str, list[float | str | None]]
-    scores: list[float]
+    scores: list[float | list[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """n predictions: the vectors the model saw, its scores, its decisions, and what the online store answered."""
+    """n predictions: the vectors the model saw, its scores, its decisions, and what the online store answered.
+
+    A multiclass model gives the `probabilities` of its classes too, and a score is that of the most probable one.
+    """
 
     vectors: Vectors
     scores: list[float]
+    probabilities: list[list[float]] | None
     decisions: list[bool] | None
     stored: dict[str, dict[str, StoredColumn]]
 
@@ -79,11 +88,11 @@ class ServedModel:
         self.decoder = RequestDecoder(release.model, self.spec.request, max_instances=max_instances)
         module = FeatureModule.load(parts["features.py"].decode(), name=release.model)
         self._vectorizer = Vectorizer(self.spec, module)
-        self._booster = NativeBooster(parts["model.txt"])
+        self._predictor = open_predictor(parts)
         self._online = online
-        if self._booster.features != len(self.spec.features):
+        if self._predictor.features != len(self.spec.features):
             raise BundleError(
-                f"model.txt takes {self._booster.features} features and spec.json lists {len(self.spec.features)}:"
+                f"The model takes {self._predictor.features} features and spec.json lists {len(self.spec.features)}:"
                 " they are not of one bundle. Train and deploy the model again."
             )
         self._check_views()
@@ -103,14 +112,16 @@ class ServedModel:
             for name, column in found.items():
                 inputs[name] = column.values
         vectors = self._vectorizer.vector(inputs)
-        scores: list[float] = self._booster.score(vectors).tolist()
+        answered = self._predictor.score(vectors)
+        probabilities: list[list[float]] | None = answered.tolist() if answered.ndim == 2 else None
+        scores: list[float] = answered.tolist() if probabilities is None else answered.max(axis=1).tolist()
         threshold = self.meta.threshold
         decisions = None if threshold is None else [score >= threshold for score in scores]
-        return Scored(vectors, scores, decisions, stored)
+        return Scored(vectors, scores, probabilities, decisions, stored)
 
-    def golden_scores(self) -> list[float]:
+    def golden_scores(self) -> list[float | list[float]]:
         """Score the golden rows now, one by one as requests come, with the stored features they were given."""
-        return self._booster_one_by_one(self._golden_vectors())
+        return self._one_by_one(self._golden_vectors())
 
     def check_parity(self) -> None:
         """Make sure that the golden rows come out bit for bit as in training, alone and in a batch.
@@ -125,9 +136,14 @@ class ServedModel:
             vectors = self._golden_vectors()
         except RequestError as error:
             raise BundleError(f"golden.json does not fit the request fields of spec.json: {error}") from error
+        if any(len(self.meta.classes) != (len(each) if isinstance(each, list) else 0) for each in expected):
+            raise BundleError(
+                f"meta.json names {len(self.meta.classes)} classes, and the golden rows have scores for another number:"
+                " they are not of one bundle. Train and deploy the model again."
+            )
         for how, scores in (
-            ("one by one", self._booster_one_by_one(vectors)),
-            ("in a batch", self._booster.score(vectors).tolist()),
+            ("one by one", self._one_by_one(vectors)),
+            ("in a batch", self._predictor.score(vectors).tolist()),
         ):
             if scores != expected:
                 differ = [i for i, (got, was) in enumerate(zip(scores, expected, strict=False)) if got != was]
@@ -149,8 +165,8 @@ class ServedModel:
             inputs[name] = _golden_column(kinds.get(name, "float64"), values)
         return self._vectorizer.vector(inputs)
 
-    def _booster_one_by_one(self, vectors: Vectors) -> list[float]:
-        return [float(self._booster.score(vectors[i : i + 1])[0]) for i in range(len(vectors))]
+    def _one_by_one(self, vectors: Vectors) -> list[float | list[float]]:
+        return [self._predictor.score(vectors[i : i + 1])[0].tolist() for i in range(len(vectors))]
 
     def _check_views(self) -> None:
         for view in self.spec.views:

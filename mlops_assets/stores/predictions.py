@@ -40,12 +40,12 @@ class StoredRow(msgspec.Struct, frozen=True, gc=False):
     values: dict[str, Any]
 
 
-class LoggedPrediction(msgspec.Struct, frozen=True, gc=False):
+class LoggedPrediction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One prediction as it was made. `at` is the event time of the decision, `received_at` the server's clock.
 
     `request_id` is the caller's, so a repeated request may be logged twice: readers keep the first. `vector` is what
     the model saw, in the order of the bundle's spec; NaN where there was no value. `decision` is None for a model
-    without a threshold.
+    without a threshold. Of a multiclass model `probabilities` holds one per class, and `score` the highest of them.
     """
 
     request_id: str
@@ -61,6 +61,7 @@ class LoggedPrediction(msgspec.Struct, frozen=True, gc=False):
     score: float
     decision: bool | None
     latency_us: int
+    probabilities: list[float] | None = None
 
 
 encode_prediction = msgspec.msgpack.Encoder().encode

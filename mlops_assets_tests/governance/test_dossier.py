@@ -47,6 +47,7 @@ def test_each_tier_asks_for_all_that_the_one_below_asks_for():
         (evidence_with_charter(purpose=" "), ("purpose",)),
         (evidence_with_charter(limits=""), ("limits",)),
         (evidence(importance=()), ("feature importance",)),
+        (evidence(unexplained="Nobody knows."), ("exact explanations",)),
         (evidence_with_evaluation(challenger_metrics=(Metric(name="auc", value=0.7, n=9),)), ("intervals",)),
         (
             evidence_with_evaluation(comparisons=EVALUATION.comparisons[:1]),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.errors import GovernanceError
-from mlops_assets.governance import Importance, Reason, global_importance, reasons
+from mlops_assets.governance import Importance, Reason, global_importance, reasons, shuffled_importance
 
 NAMES = ["wind", "hour", "gust"]
 CONTRIBUTIONS = np.array(
@@ -24,6 +24,25 @@ def test_importance_is_the_mean_absolute_contribution():
         Importance(feature="hour", mean_abs=0.5, share=0.5 / 1.75),
         Importance(feature="gust", mean_abs=0.25, share=0.25 / 1.75),
     )
+
+
+def test_all_classes_count_alike():
+    """Contributions of two classes rank as those of twice the rows."""
+    of_classes = np.stack([CONTRIBUTIONS, 3 * CONTRIBUTIONS], axis=1)
+
+    assert global_importance(of_classes, NAMES) == global_importance(np.concatenate([*of_classes]), NAMES)
+
+
+def test_a_score_moves_when_what_it_hangs_on_is_shuffled():
+    """Twice one feature, nothing of another, and the square of the third; by any seed the same again."""
+    X = np.random.default_rng(1).normal(size=(500, 3))
+
+    first, again = (shuffled_importance(lambda X: 2 * X[:, 0] + X[:, 2] ** 2, X, NAMES, seed=7) for _ in range(2))
+
+    assert [i.feature for i in first] == ["wind", "gust", "hour"]
+    assert first[2].mean_abs == 0
+    assert sum(i.share for i in first) == pytest.approx(1)
+    assert first == again
 
 
 def test_a_model_that_looks_at_nothing_has_no_shares():

@@ -163,3 +163,11 @@ def test_a_text_of_several_paragraphs_keeps_them():
     card = render_model_card(evidence_with_charter(limits="First.\n\nSecond."))
 
     assert "## Limits\n\nFirst.\n\nSecond." in card
+
+
+def test_a_model_that_cannot_be_explained_says_why():
+    """And how its features were ranked instead."""
+    text = section(render_model_card(evidence(unexplained="Networks mix what they see.")), "What it looks at")
+
+    assert "change when its values are shuffled" in text
+    assert "**Single decisions are not explained.** Networks mix what they see." in text

@@ -143,7 +143,7 @@ def test_the_old_booster_goes_when_its_last_request_is_done(home, serve, trained
     home.release(home.save(trained.parts))
     endpoint = serve()
     in_flight = endpoint.live.models[MODEL]
-    booster = weakref.ref(in_flight._booster)
+    booster = weakref.ref(in_flight._predictor)
 
     home.release(home.save(retrained.parts))
     endpoint.live.refresh()

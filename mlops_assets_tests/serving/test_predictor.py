@@ -62,12 +62,16 @@ def test_text_that_is_no_model_is_refused(text):
         NativeBooster(text)
 
 
-def test_a_model_with_several_outputs_is_refused():
-    """The endpoint answers with one score, so a multiclass model cannot be served."""
-    booster, _ = train("multiclass", num_class=3)
+def test_a_model_of_several_classes_gives_a_score_for_each():
+    """One by one, in a batch and of no rows at all, as LightGBM itself."""
+    booster, X = train("multiclass", num_class=3)
+    native = NativeBooster(booster.model_to_string().encode())
 
-    with pytest.raises(BundleError, match="3 outputs"):
-        NativeBooster(booster.model_to_string().encode())
+    alone = np.concatenate([native.score(X[i : i + 1]) for i in range(len(X))])
+
+    assert native.score(X).tobytes() == alone.tobytes() == booster.predict(X, num_threads=1).tobytes()
+    assert native.score(X).shape == (len(X), 3)
+    assert native.score(X[:0]).shape == (0, 3)
 
 
 def test_rows_of_another_width_are_refused():

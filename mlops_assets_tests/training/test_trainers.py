@@ -25,12 +25,13 @@ import sys, json, numpy as np
 from mlops_assets.digests import sha256_bytes, sha256_json
 from mlops_assets.training import TRAINERS
 from mlops_assets_tests.training.conftest import draw
-trainer, rows = TRAINERS[sys.argv[1]], draw(sys.argv[2])
-given = dict(names=rows.names, categorical=rows.categorical, seed=7)
-parts = trainer.fit(rows.X, rows.y, task=sys.argv[2], params={}, **given).parts
-handed = {name: bytes.fromhex(part) for name, part in json.load(sys.stdin).items()}
-print(sha256_json({name: sha256_bytes(part) for name, part in parts.items()}))
-print(sha256_bytes(trainer.score(handed, rows.X).tobytes()))
+trainer = TRAINERS[sys.argv[1]]
+for task, handed in json.load(sys.stdin).items():
+    rows = draw(task)
+    given = dict(names=rows.names, categorical=rows.categorical, seed=7)
+    parts = trainer.fit(rows.X, rows.y, task=task, params={}, **given).parts
+    scores = trainer.score({name: bytes.fromhex(part) for name, part in handed.items()}, rows.X)
+    print(sha256_json({name: sha256_bytes(part) for name, part in parts.items()}), sha256_bytes(scores.tobytes()))
 """
 
 
@@ -96,17 +97,23 @@ def test_asking_for_other_threads_changes_nothing_but_them(trainer, binary):
     assert fit(asked, binary, "binary") == fit(trainer, binary, "binary")
 
 
-def test_another_process_with_other_threads_fits_and_scores_the_same(trainer, task, rows, fitted):
+def test_another_process_with_other_threads_fits_and_scores_the_same(trainer):
     """Nothing of this process is in the parts: one with three threads makes the same, and reads these alike."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "3")
+    drawn = {task: draw(task) for task in TASKS}
+    parts = {task: fit(trainer, rows, task).parts for task, rows in drawn.items()}
     expected = [
-        sha256_json({name: sha256_bytes(part) for name, part in fitted.parts.items()}),
-        sha256_bytes(trainer.score(fitted.parts, rows.X).tobytes()),
+        digest
+        for task, rows in drawn.items()
+        for digest in (
+            sha256_json({name: sha256_bytes(part) for name, part in parts[task].items()}),
+            sha256_bytes(trainer.score(parts[task], rows.X).tobytes()),
+        )
     ]
 
     told = subprocess.run(
-        [sys.executable, "-c", IN_A_FRESH_PROCESS, trainer.name, task],
-        input=json.dumps({name: part.hex() for name, part in fitted.parts.items()}),
+        [sys.executable, "-c", IN_A_FRESH_PROCESS, trainer.name],
+        input=json.dumps({task: {name: part.hex() for name, part in own.items()} for task, own in parts.items()}),
         env={**os.environ, **threads},
         capture_output=True,
         text=True,

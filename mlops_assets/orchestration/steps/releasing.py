@@ -3,10 +3,21 @@
 from datetime import datetime
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from mlops_assets.deployment import TARGETS, Target
-from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError
-from mlops_assets.governance import BY_RULE, Event, Evidence, build_dossier, dossier_record, global_importance
+from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError, UnexplainedError
+from mlops_assets.governance import (
+    BY_RULE,
+    Event,
+    Evidence,
+    Importance,
+    build_dossier,
+    dossier_record,
+    global_importance,
+    shuffled_importance,
+)
 from mlops_assets.governance import evaluate as evaluate_approval
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -17,6 +28,7 @@ from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, 
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release
 
+SHUFFLE_SEED = 7
 EXPLAINED_ROWS = 2000  # enough for a ranking of features; contributions cost a hundred times a score
 
 
@@ -39,7 +51,7 @@ def write_dossier(
         )
     bundle = LoadedBundle.of(stores, folder.name, version.sha256)
     held = training_rows_of(stores, training_set, part=HOLDOUT)
-    sample = held.slice(0, EXPLAINED_ROWS)
+    importance, unexplained = _what_moves(bundle, vectors_of(bundle, held.slice(0, EXPLAINED_ROWS), stores))
     evidence = Evidence(
         evaluation=report,
         training_set=training_set,
@@ -47,7 +59,8 @@ def write_dossier(
         charter=declared.charter,
         owners=(declared.owner,) if declared.owner else (),
         business_value=declared.value.model_dump() if declared.value else {},
-        importance=global_importance(bundle.contributions(vectors_of(bundle, sample, stores)), bundle.vectorizer.names),
+        importance=importance,
+        unexplained=unexplained,
     )
     files = build_dossier(evidence)
     path = stores.write_dossier(folder.name, version.sha256, files)
@@ -61,6 +74,15 @@ def write_dossier(
         at=at,
     )
     return made, files["model_card.md"].decode()
+
+
+def _what_moves(bundle: LoadedBundle, vectors: npt.NDArray[np.float64]) -> tuple[tuple[Importance, ...], str]:
+    """Rank the features, and say why single decisions cannot be explained if they cannot."""
+    names = bundle.vectorizer.names
+    try:
+        return global_importance(bundle.contributions(vectors), names), ""
+    except UnexplainedError as reason:
+        return shuffled_importance(bundle.score, vectors, names, seed=SHUFFLE_SEED), str(reason)
 
 
 def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: datetime) -> Approval:

@@ -1,0 +1,11 @@
+"""Turns the parts of a bundle into scores with NumPy alone, in training and in the endpoint by the same sums.
+
+A library adds up a matrix product in another order for one row than for a thousand, and the last bits differ. Here a
+row is added up column by column, tree by tree, layer by layer, whatever other rows come with it. So the endpoint needs
+neither scikit-learn nor PyTorch, and answers what training saw, in every bit.
+"""
+
+from mlops_assets.scoring.estimators import ESTIMATOR_PART, estimator_scorer
+from mlops_assets.scoring.scorer import Scorer
+
+__all__ = ["ESTIMATOR_PART", "Scorer", "estimator_scorer"]

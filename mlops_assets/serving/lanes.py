@@ -1,0 +1,28 @@
+"""What scores a bundle: one lane per kind of model part, none of which brings the library that fitted the model."""
+
+from collections.abc import Callable, Mapping
+
+from mlops_assets.errors import BundleError
+from mlops_assets.scoring import ESTIMATOR_PART, Scorer, estimator_scorer
+from mlops_assets.serving.predictor import NativeBooster
+
+LANES: dict[str, Callable[[Mapping[str, bytes]], Scorer]] = {
+    "model.txt": lambda parts: NativeBooster(parts["model.txt"]),
+    ESTIMATOR_PART: estimator_scorer,
+}
+
+
+def open_predictor(parts: Mapping[str, bytes]) -> Scorer:
+    """Give what scores a bundle, chosen by the model part it holds.
+
+    Raises:
+        BundleError: It holds none, several, or one that cannot be read.
+    """
+    found = [part for part in LANES if part in parts]
+    if len(found) != 1:
+        raise BundleError(
+            f"The bundle holds {' and '.join(found) or 'no model'}, where one of {', '.join(LANES)} is needed to say "
+            "how it scores. Train and deploy the model again with a trainer whose models this endpoint serves.",
+            found=found,
+        )
+    return LANES[found[0]](parts)
