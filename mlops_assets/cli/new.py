@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile
 
-from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
+from mlops_assets.cli.dagster_settings import DEFAULT_DAGSTER_YAML
 from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration.outline import as_name
 from mlops_assets.orchestration.scaffolding import write_model_of

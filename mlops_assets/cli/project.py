@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.cli import processes
-from mlops_assets.cli.stack import DEFAULT_DAGSTER_YAML
+from mlops_assets.cli.dagster_settings import EVENTS_AT_ONCE, lay_out_dagster
 from mlops_assets.errors import StackError
 from mlops_assets.lineage import LineageGraph
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
@@ -101,11 +100,10 @@ class Project:
     def instance(self) -> dg.DagsterInstance:
         """Dagster's records of runs and assets in this home; those of a process that was killed are closed first."""
         folder = self.home.root / "dagster"
-        folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "dagster.yaml").exists():
-            own = self.root / "dagster.yaml"
-            shutil.copyfile(own if own.exists() else DEFAULT_DAGSTER_YAML, folder / "dagster.yaml")
+            lay_out_dagster(self.home.root, self.root)
         os.environ["DAGSTER_HOME"] = str(folder)
+        os.environ.update(EVENTS_AT_ONCE)
         with (folder / "instance.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the first to come makes the tables, and two at once would trip over them
             instance = dg.DagsterInstance.get()

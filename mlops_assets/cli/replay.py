@@ -5,11 +5,12 @@ the home is moved. What follows from that is the product's own doing: Dagster's 
 it measured, weighs the findings and retrains.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
@@ -57,6 +58,15 @@ class Traffic:
     requests: int = 0
     during_releases: int = 0
     failures: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def note(self, *, again: bool, failure: str | None) -> None:
+        """Note a request, one that is asked again during a release, and what was wrong with its answer if anything."""
+        with self._lock:
+            self.requests += 1
+            self.during_releases += again
+            if failure:
+                self.failures.append(failure)
 
 
 class World:
@@ -111,19 +121,23 @@ class Client:
         self._connection: HTTPConnection | None = None
         self._traffic = traffic
 
-    def due(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, bytes]]:
-        """Give the decisions that fall due in [start, end), in order, each with the body of its request."""
+    def due(self, start: datetime, end: datetime) -> list[bytes]:
+        """Give the bodies of the requests for the decisions that fall due in [start, end), in order."""
         inside = pc.and_(
             pc.greater_equal(self._decided, pa.scalar(start, self._decided.type)),
             pc.less(self._decided, pa.scalar(end, self._decided.type)),
         )
         columns = (self._decided.filter(inside), self._keys.filter(inside), self._rows.filter(inside))
-        for at, key, row in zip(*(column.to_pylist() for column in columns), strict=True):
-            yield at, msgspec.json.encode({"request_id": key, "at": at, "instances": [row]})
+        return [
+            msgspec.json.encode({"request_id": key, "at": at, "instances": [row]})
+            for at, key, row in zip(*(column.to_pylist() for column in columns), strict=True)
+        ]
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: bytes, *, again: bool = False) -> None:
         """Ask for a prediction, and note what came of it."""
-        self._traffic.requests += 1
+        self._traffic.note(again=again, failure=self._ask(body))
+
+    def _ask(self, body: bytes) -> str | None:
         try:
             if self._connection is None:
                 self._connection = HTTPConnection(self._address.hostname or "", self._address.port, timeout=30)
@@ -132,10 +146,16 @@ class Client:
             text = answer.read()
         except (OSError, HTTPException) as error:
             self._connection = None
-            self._traffic.failures.append(f"{self._path}: {type(error).__name__}: {error}")
-            return
+            return f"{self._path}: {type(error).__name__}: {error}"
         if answer.status != 200:
-            self._traffic.failures.append(f"{self._path}: HTTP {answer.status}: {text[:300].decode(errors='replace')}")
+            return f"{self._path}: HTTP {answer.status}: {text[:300].decode(errors='replace')}"
+        return None
+
+
+def _send_all(due: tuple[Client, Sequence[bytes]]) -> None:
+    client, bodies = due
+    for body in bodies:
+        client.send(body)
 
 
 class Replay:
@@ -225,10 +245,10 @@ class Replay:
     def _day(self, now: datetime) -> None:
         """Play one day: decisions as they fall due, then the day's batches, then what the product makes of it."""
         until = now + DAY
-        due = [(at, n, body) for n, client in enumerate(self._clients) for at, body in client.due(now, until)]
-        for _, n, body in sorted(due):
-            self._clients[n].send(body)
-        self._recent = [(self._clients[n], body) for _, n, body in due[-RECENT:]]
+        due = {client: client.due(now, until) for client in self._clients}
+        with ThreadPoolExecutor(max_workers=len(due) or 1) as asking:  # each model has a client of its own
+            list(asking.map(_send_all, due.items()))
+        self._recent = [(client, body) for client, bodies in due.items() for body in bodies[-RECENT // len(due) :]]
         day = (now - REFRESH_WAIT).date().isoformat()
         for again in self._late(day):
             self._world.land(again, {})
@@ -329,8 +349,7 @@ class Replay:
             for client, body in self._recent or []:
                 if stop.is_set():
                     return
-                client.send(body)
-                self.traffic.during_releases += 1
+                client.send(body, again=True)
                 sleep(0.005)
             if not self._recent:
                 return

@@ -11,7 +11,6 @@ start through `<home>/stack.json`, by pid and start time, and through what it fi
 import fcntl
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +26,7 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from mlops_assets.cli import processes
+from mlops_assets.cli.dagster_settings import EVENTS_AT_ONCE, lay_out_dagster
 from mlops_assets.cli.processes import Group, Guard
 from mlops_assets.cli.servers import HOST, Addresses, Server, Site, all_servers
 from mlops_assets.errors import StackError
@@ -39,9 +39,9 @@ PORTS_TRIED: Final = 100
 LOG_LINES_SHOWN: Final = 15
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-DEFAULT_DAGSTER_YAML: Final = Path(__file__).with_name("dagster.yaml")
 STACK_OF: Final = "MLOPS_STACK_OF"  # the home, in the environment of all that a stack starts
 SETTINGS: Final = {
+    **EVENTS_AT_ONCE,
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
@@ -275,10 +275,7 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         """Give the environment of the servers, and lay Dagster's home out for them."""
-        dagster_home = self.home / "dagster"
-        dagster_home.mkdir(exist_ok=True)
-        own = self.project / "dagster.yaml"
-        shutil.copyfile(own if own.exists() else DEFAULT_DAGSTER_YAML, dagster_home / "dagster.yaml")
+        dagster_home = lay_out_dagster(self.home, self.project)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         for name in ("NO_PROXY", "no_proxy"):  # gRPC would ask a proxy for the loopback address
             environment[name] = ",".join(filter(None, [environment.get(name), HOST, "localhost"]))

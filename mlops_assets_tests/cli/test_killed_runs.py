@@ -97,12 +97,12 @@ def test_ctrl_c_ends_a_refresh_and_not_only_the_step_it_came_in(shop, monkeypatc
     """Dagster takes it for a fault of the step; the next days would be tried, and a demo would go on."""
     read = []
 
-    def interrupted(source, span, **_):
-        read.append(span)
+    def interrupted(source, spans, **_):
+        read.append(spans)
         os.kill(os.getpid(), number)
         time.sleep(10)
 
-    monkeypatch.setattr("mlops_assets.sources.files.FileSource.read", interrupted)
+    monkeypatch.setattr("mlops_assets.sources.files.FileSource.read_each", interrupted)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a stack's supervisor has it
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -257,16 +257,16 @@ def test_a_changed_file_that_cannot_be_read_is_told_by_the_run_of_one_day(archiv
 
 def test_a_change_while_a_batch_is_being_read_is_found_afterwards(archive, monkeypatch):
     """The stamp noted is from before the reading."""
-    read = FileSource.read
+    read_each = FileSource.read_each
 
-    def overtaken(self, span, *, variables):
-        rows = read(self, span, variables=variables)
+    def overtaken(self, spans, *, variables):
+        rows = list(read_each(self, spans, variables=variables))
         archive.write([*archive.rows, (DAYS[2], 9, 99)])
-        return rows
+        return iter(rows)
 
-    monkeypatch.setattr(FileSource, "read", overtaken)
+    monkeypatch.setattr(FileSource, "read_each", overtaken)
     archive.bring_in(DAYS[2])
-    monkeypatch.setattr(FileSource, "read", read)
+    monkeypatch.setattr(FileSource, "read_each", read_each)
 
     assert archive.asked() == [DAYS[2]]
     assert FileSource.read(archive.declared.source, Span.day(DAYS[2]), variables=archive.variables).num_rows == 3

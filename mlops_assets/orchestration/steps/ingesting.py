@@ -95,7 +95,7 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
     said = standing(stores, declared.table, keys)
     variables = variables_of(declared, stores, folder)
     stamps = stamps_of(declared.source, keys, variables=variables)
-    rows = {key: came(declared, stores, key, said[key], variables=variables) for key in keys}
+    rows = came(declared, stores, said, variables=variables)
     fitted = {key: conform(batch, declared.contract) for key, batch in rows.items()}
     misfits = {key: examples(faults) for key, (_, faults) in fitted.items() if faults}
     if misfits:

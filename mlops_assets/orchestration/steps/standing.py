@@ -49,19 +49,30 @@ def subject(table: str, key: Key) -> dict[str, str]:
 
 
 def came(
-    declared: TableDeclaration, stores: Home, key: Key, said: Standing, *, variables: Mapping[str, str]
-) -> pa.Table:
-    """Give the batch as it came: the source's, or its correction as long as the source says nothing new.
+    declared: TableDeclaration, stores: Home, said: Mapping[Key, Standing], *, variables: Mapping[str, str]
+) -> dict[Key, pa.Table]:
+    """Give each batch as it came: the source's, or its correction as long as the source says nothing new.
 
     Raises:
         SourceError: The source gives nothing, and nobody has corrected it.
     """
-    if said.correction is None:
-        return declared.source.read(span_of(key) if key else None, variables=variables)
+    asked = [key for key in said if said[key].correction is None]
+    spans = [span_of(key) if key else None for key in asked]
+    read = dict(zip(asked, declared.source.read_each(spans, variables=variables), strict=True))
+    return {
+        key: read[key] if correction is None else _unless_new(declared, stores, key, correction, variables=variables)
+        for key, correction in ((key, each.correction) for key, each in said.items())
+    }
+
+
+def _unless_new(
+    declared: TableDeclaration, stores: Home, key: Key, correction: AuditEntry, *, variables: Mapping[str, str]
+) -> pa.Table:
+    """Give the corrected batch, or the source's once it is another than the one that was corrected."""
     rows, sha256 = from_source(declared, key, variables=variables)
-    if rows is not None and sha256 != said.correction.data["instead_of"]:
+    if rows is not None and sha256 != correction.data["instead_of"]:
         return rows
-    return corrected(stores, declared.table, key, said.correction)
+    return corrected(stores, declared.table, key, correction)
 
 
 def from_source(
