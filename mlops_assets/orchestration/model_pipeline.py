@@ -46,6 +46,7 @@ from mlops_assets.records import (
     TableVersion,
     TrainingSet,
 )
+from mlops_assets.stores.home import Home
 
 TRIGGER_TAG = "mlops/trigger"  # what called for this release; absent where a person started the run
 BY_PEOPLE = "request"  # the trigger of what people ask for
@@ -168,11 +169,12 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         pool="training",
     )
     def model(context: dg.AssetExecutionContext, home: HomeResource, training_set: TrainingSet) -> dg.MaterializeResult:
+        stores = home.open()
         made = steps.fit_model(
             folder,
-            home.open(),
+            stores,
             training_set,
-            tags={"dagster_run_id": context.run.run_id},
+            tags=_way_back(stores, context.run.run_id),
             requester=context.run.tags.get(REQUESTER_TAG, steps.PIPELINE),
         )
         missing = steps.unrecorded(made)
@@ -328,6 +330,12 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         )
 
     return [training_set, model, evaluation, dossier, approval, endpoint]
+
+
+def _way_back(stores: Home, run_id: str) -> dict[str, str]:
+    """Give the tags that lead from MLflow to the run of Dagster; an address only where its pages are known."""
+    url = stores.settings.get("MLOPS_DAGSTER_URL")
+    return {"dagster_run_id": run_id, **({"dagster_run_url": f"{url.rstrip('/')}/runs/{run_id}"} if url else {})}
 
 
 def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:

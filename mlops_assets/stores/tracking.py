@@ -10,12 +10,13 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError, examples
-from mlops_assets.records import TableVersion
+from mlops_assets.records import TableVersion, Window
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,12 +25,24 @@ if TYPE_CHECKING:
 
 SQLITE: Final = "sqlite:///"
 BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
+DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run says first
+CONTEXT_TAG: Final = "mlflow.data.context"  # what MLflow's page says a data set was read for
+MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
 MOST_METRICS: Final = 1000  # in one request, by MLflow's interface; params and tags: 100
 MOST_PARAMS: Final = 100
 DIGEST_LENGTH: Final = 36  # what MLflow's tables hold of a data set's digest; the whole one goes into a tag
 
 Alias = Literal["champion", "challenger"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A table version a training has read, what for, and which `part` of it, where it is not all."""
+
+    version: TableVersion
+    context: str
+    part: Window | None = None
 
 
 class Tracking:
@@ -55,8 +68,9 @@ class Tracking:
         metrics: Mapping[str, float],
         curves: Mapping[str, Sequence[float]],
         tags: Mapping[str, str],
-        datasets: Iterable[TableVersion],
+        datasets: Iterable["Read"],
         artifacts: Mapping[str, bytes],
+        mlflow_model: Mapping[str, bytes] | None = None,
     ) -> tuple[str, str | None]:
         """Log one training as a finished run and register its bundle; give the run's id and the address of its page.
 
@@ -70,6 +84,8 @@ class Tracking:
             tags: What leads from MLflow back to us, such as the Dagster run.
             datasets: The table versions that were read; they become the run's inputs, with their digests.
             artifacts: The parts of the model's bundle by name, as the bundle store keeps them.
+            mlflow_model: The files of the same model as MLflow loads and serves it; what is registered then points at
+                them, so that `models:/NAME@champion` can be served.
 
         Raises:
             StoreError: MLflow could not be reached or refused; the run is left marked as failed.
@@ -90,9 +106,11 @@ class Tracking:
             run = client.create_run(experiment, tags=tags, run_name=f"{model} {bundle_sha256[:8]}")
             try:
                 _log_numbers(client, run, params, metrics, curves)
-                client.log_inputs(run.info.run_id, [_input(version) for version in datasets])
+                client.log_inputs(run.info.run_id, [_input(read) for read in datasets])
                 _log_files(client, run, artifacts, BUNDLE_FOLDER)
-                _register(client, run, model, tags)
+                if mlflow_model:
+                    _log_files(client, run, mlflow_model, MODEL_FOLDER)
+                _register(client, run, model, tags, MODEL_FOLDER if mlflow_model else BUNDLE_FOLDER)
             except BaseException:
                 client.set_terminated(run.info.run_id, status="FAILED")
                 raise
@@ -105,11 +123,12 @@ class Tracking:
             client = self._client()
             _log_numbers(client, client.get_run(run_id), {}, metrics, {})
 
-    def log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Add files to a run by their path, such as pictures and a page; those that are there are replaced."""
+    def log_report(self, run_id: str, headline: str, files: Mapping[str, bytes]) -> None:
+        """Add to a run what was found of its model, in a sentence and as files; done again, it replaces them."""
         with self._refusals():
             client = self._client()
             _log_files(client, client.get_run(run_id), files, None)
+            client.set_tag(run_id, DESCRIPTION_TAG, headline)
 
     def set_alias(self, model: str, run_id: str, version_sha: str, alias: Alias) -> None:
         """Let `alias` name the version the run registered; a champion is no challenger any more.
@@ -255,21 +274,31 @@ def _log_numbers(
         client.log_batch(run.info.run_id, params=choices[start : start + MOST_PARAMS])
 
 
-def _input(version: TableVersion) -> "DatasetInput":
-    """Say which table version was read, in MLflow's words for a data set."""
+def _input(read: Read) -> "DatasetInput":
+    """Say which table version was read, in MLflow's words for a data set; it knows no parts, so each has its name."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    version, part = read.version, read.part
     columns = [{"name": column.name, "type": column.dtype} for column in version.columns]
+    source: dict[str, object] = {"table": version.table, "version": version.version}
+    profile: dict[str, object] = {"rows": version.rows}
+    if part:
+        span = {"from": part.start.isoformat(), "to": part.end.isoformat()}
+        source, profile = source | span, span | {"rows": part.rows, "mean of the label": part.label_mean}
     return DatasetInput(
         Dataset(
-            name=version.table,
+            name=f"{version.table} ({read.context})" if part else version.table,
             digest=version.sha256[:DIGEST_LENGTH],
             source_type="delta",
-            source=json.dumps({"table": version.table, "version": version.version}),
+            source=json.dumps(source),
             schema=json.dumps({"columns": columns}) if columns else None,
-            profile=json.dumps({"rows": version.rows}),
+            profile=json.dumps(profile),
         ),
-        [InputTag("mlops.sha256", version.sha256), InputTag("mlops.version", str(version.version))],
+        [
+            InputTag(CONTEXT_TAG, read.context),
+            InputTag("mlops.sha256", version.sha256),
+            InputTag("mlops.version", str(version.version)),
+        ],
     )
 
 
@@ -282,7 +311,7 @@ def _log_files(client: "MlflowClient", run: "Run", artifacts: Mapping[str, bytes
         client.log_artifacts(run.info.run_id, folder, below)
 
 
-def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str, str]) -> None:
+def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str, str], folder: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -290,7 +319,7 @@ def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str,
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"{run.info.artifact_uri}/{BUNDLE_FOLDER}"
+    source = f"{run.info.artifact_uri}/{folder}"
     client.create_model_version(model, source=source, run_id=run.info.run_id, tags=dict(tags))
 
 

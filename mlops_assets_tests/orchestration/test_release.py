@@ -16,7 +16,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, release_assets
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
-from mlops_assets.records import Approval, Dossier, EvaluationReport, TrainingSet
+from mlops_assets.records import Approval, Dossier, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, days, failed_steps, keys, materialized, served, the_end_of
 
 WEEK = days("2024-01-29", 7)
@@ -100,6 +100,21 @@ def test_a_refusal_is_an_error_of_a_blocking_check_with_its_reasons(later):
     assert check.description == " ".join(report.reasons)
     assert refusal.data["reasons"] == list(report.reasons)
     assert "0.9999" in check.description
+
+
+def test_mlflow_and_dagster_lead_to_each_other(later, monkeypatch):
+    """The run names the Dagster run, by address where one is known, and both parts of its training set."""
+    monkeypatch.setenv("MLOPS_DAGSTER_URL", "http://dagster.example:3000/")
+
+    result = later.release(at=LATER, gate=IMPOSSIBLE)
+
+    version = later.home.records.get((MODEL, "model"), None, ModelVersion)
+    run = later.home.tracking._client().get_run(version.mlflow_run_id)
+    assert run.data.tags["dagster_run_id"] == result.run_id
+    assert run.data.tags["dagster_run_url"] == f"http://dagster.example:3000/runs/{result.run_id}"
+    assert run.data.tags["mlflow.note.content"].startswith("Version 2 is refused")
+    inputs = [each.dataset.name for each in run.inputs.dataset_inputs]
+    assert {f"{MODEL}/training_set (train)", f"{MODEL}/training_set (holdout)", "validated/orders"} <= set(inputs)
 
 
 def test_a_refused_challenger_has_its_report(later):

@@ -1,19 +1,21 @@
 """Tracking in a real MLflow on a SQLite file."""
 
 import contextlib
+import json
 import multiprocessing
 import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError
-from mlops_assets.records import Column, TableVersion
-from mlops_assets.stores.tracking import Tracking, end_killed_runs
+from mlops_assets.records import Column, TableVersion, Window
+from mlops_assets.stores.tracking import Read, Tracking, end_killed_runs
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +40,7 @@ def train(tracking: Tracking, model: str = "flight_delay", **changes) -> tuple[s
         "metrics": {"auc": 0.71},
         "curves": {"valid auc": [0.6, 0.65, 0.7]},
         "tags": {"dagster.run_id": "r-1"},
-        "datasets": [FLIGHTS],
+        "datasets": [Read(version=FLIGHTS, context="joined")],
         "artifacts": PARTS,
     }
     return tracking.log_training(model, **facts | changes)
@@ -61,7 +63,11 @@ def test_a_training_is_found_in_mlflow_with_all_it_was_made_of(tracking):
     assert run.data.tags["dagster.run_id"] == "r-1"
     [read] = run.inputs.dataset_inputs
     assert (read.dataset.name, read.dataset.digest) == ("validated/flights", "f" * 36)
-    assert {tag.key: tag.value for tag in read.tags} == {"mlops.sha256": "f" * 64, "mlops.version": "7"}
+    assert {tag.key: tag.value for tag in read.tags} == {
+        "mlflow.data.context": "joined",
+        "mlops.sha256": "f" * 64,
+        "mlops.version": "7",
+    }
     for name, part in PARTS.items():
         with open(client.download_artifacts(run_id, f"bundle/{name}"), "rb") as file:
             assert file.read() == part
@@ -91,6 +97,50 @@ def test_the_registered_version_points_at_the_runs_files(tracking):
     assert version.run_id == run_id
     assert version.source == f"{tracking._client().get_run(run_id).info.artifact_uri}/bundle"
     assert version.tags["mlops.bundle_sha256"] == DIGEST
+
+
+def test_what_is_registered_is_the_form_that_mlflow_loads(tracking):
+    """Where there is one; the bundle stands beside it, byte for byte."""
+    run_id, _ = train(tracking, "loadable", mlflow_model={"MLmodel": b"flavors: {}", "data/model": b"tree"})
+
+    client = tracking._client()
+    [version] = client.search_model_versions("name = 'loadable'")
+    files = {file.path for folder in ("model", "bundle") for file in client.list_artifacts(run_id, folder)}
+    assert version.source.endswith("/artifacts/model")
+    assert files == {"model/MLmodel", "model/data", "bundle/model.txt", "bundle/features.py"}
+
+
+def test_the_parts_of_a_training_set_are_inputs_of_their_own(tracking):
+    """MLflow tells them apart by name and context, with the rows and the time of each."""
+    moments = [datetime(2013, month, 1, tzinfo=UTC) for month in (1, 3, 4)]
+    windows = {
+        "train": Window(start=moments[0], end=moments[1], rows=600, label_mean=0.2),
+        "holdout": Window(start=moments[1], end=moments[2], rows=242, label_mean=0.3),
+    }
+
+    run_id, _ = train(
+        tracking, "parts", datasets=[Read(version=FLIGHTS, context=name, part=part) for name, part in windows.items()]
+    )
+
+    found = {each.dataset.name: each for each in tracking._client().get_run(run_id).inputs.dataset_inputs}
+    assert set(found) == {"validated/flights (train)", "validated/flights (holdout)"}
+    for name, part in windows.items():
+        read = found[f"validated/flights ({name})"]
+        assert {tag.key: tag.value for tag in read.tags}["mlflow.data.context"] == name
+        assert json.loads(read.dataset.profile)["rows"] == part.rows
+
+
+def test_a_report_stands_on_the_runs_page_and_is_replaced(tracking):
+    """Judged again, a version has one report, not two."""
+    run_id, _ = train(tracking, "reported")
+
+    tracking.log_report(run_id, "It is refused.", {"report.html": b"old", "plots/roc.svg": b"<svg/>"})
+    tracking.log_report(run_id, "It may go live.", {"report.html": b"new", "plots/roc.svg": b"<svg/>"})
+
+    client = tracking._client()
+    assert client.get_run(run_id).data.tags["mlflow.note.content"] == "It may go live."
+    assert Path(client.download_artifacts(run_id, "report.html")).read_bytes() == b"new"
+    assert [file.path for file in client.list_artifacts(run_id, "plots")] == ["plots/roc.svg"]
 
 
 def test_an_alias_moves_and_a_champion_is_no_challenger_any_more(tracking):

@@ -14,7 +14,9 @@ from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, matrix_columns
+from mlops_assets.orchestration.mlflow_models import mlflow_model
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.promising import promise
 from mlops_assets.orchestration.steps.recipes import circumstances, keep_recipe, recipe_of
 from mlops_assets.orchestration.steps.reporting import LEARNING
@@ -23,8 +25,8 @@ from mlops_assets.orchestration.steps.training_sets import (
     LABEL,
     TRAIN,
     parts_of,
+    reads_of,
     times_of,
-    training_set_version,
 )
 from mlops_assets.records import (
     FeatureVectorSpec,
@@ -88,13 +90,13 @@ def make_bundle(
     scores = trainer_named(fitted.trainer).score(fitted.parts, vectors)
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
     profile = Profile.of(matrix_columns(vectorizer.names, vectors, scores), levels=levels)
-    sample = np.unique(np.linspace(0, rows.num_rows - 1, GOLDEN_ROWS).astype(np.int64))
+    sample = golden_places(rows)
     parts = assemble_bundle(
         fitted,
         spec=training_set.spec,
         features_source=folder.features_source,
         profile=profile.to_json(),
-        golden=_golden(rows.take(pa.array(sample)), training_set.spec, scores[sample]),
+        golden=_golden(rows.take(sample), training_set.spec, scores[sample]),
         meta={
             "model": name,
             "task": declared.task,
@@ -142,8 +144,9 @@ def fit_model(
             "mlops.bundle_sha256": sha256,
             "mlops.cut_off": training_set.cut_off.isoformat(),
         },
-        datasets=[training_set_version(training_set), *training_set.sources],
+        datasets=reads_of(training_set),
         artifacts=parts,
+        mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows[TRAIN].take(golden_places(rows[TRAIN]))),
     )
     result = ModelVersion(
         model=name,
@@ -206,6 +209,11 @@ def unrecorded(version: ModelVersion) -> Sequence[str]:
 def threshold(scores: npt.NDArray[np.float64], capacity_share: float) -> float:
     """Give the score above which a decision is flagged, such that training would have flagged the capacity."""
     return float(np.quantile(scores, 1.0 - capacity_share))
+
+
+def golden_places(rows: pa.Table) -> pa.Array:
+    """Give the places of a few rows, spread over all."""
+    return pa.array(np.unique(np.linspace(0, rows.num_rows - 1, GOLDEN_ROWS).astype(np.int64)))
 
 
 def _golden(rows: pa.Table, spec: FeatureVectorSpec, scores: npt.NDArray[np.float64]) -> Golden:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.evaluation import BusinessValue, Terms, curves, gains
 from mlops_assets.evaluation.portrait import Who
-from mlops_assets.governance import Judged, Trade, global_importance, picture_files, render_report
+from mlops_assets.governance import Judged, Trade, global_importance, headline, picture_files, render_report
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.training_sets import LABEL, days_of
@@ -108,7 +108,8 @@ def show_report(folder: ModelFolder, stores: Home, bundle_sha256: str) -> None:
     page = write_page(stores, found)
     if found.version.mlflow_run_id:
         pictures = {f"plots/{name}": drawn for name, drawn in picture_files(found).items()}
-        stores.tracking.log_files(found.version.mlflow_run_id, {page.name: page.read_bytes(), **pictures})
+        files = {page.name: page.read_bytes(), **pictures}
+        stores.tracking.log_report(found.version.mlflow_run_id, headline(found), files)
 
 
 def bundle_of(stores: Home, model: str, number: int | None) -> str:

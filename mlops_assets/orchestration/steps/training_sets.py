@@ -27,6 +27,7 @@ from mlops_assets.records import (
     Window,
 )
 from mlops_assets.stores.home import Home
+from mlops_assets.stores.tracking import Read
 from mlops_assets.training import (
     inside,
 )
@@ -171,6 +172,16 @@ def training_set_version(training_set: TrainingSet) -> TableVersion:
     return TableVersion(
         table=training_set.table, version=training_set.version, sha256=training_set.sha256, rows=training_set.rows
     )
+
+
+def reads_of(training_set: TrainingSet) -> list[Read]:
+    """Give what a training reads: both parts of its training set, and the tables that it was joined from."""
+    table = training_set_version(training_set)
+    return [
+        Read(version=table, context=TRAIN, part=training_set.train),
+        Read(version=table, context=HOLDOUT, part=training_set.holdout),
+        *(Read(version=source, context="joined") for source in training_set.sources),
+    ]
 
 
 def label_columns_of(rows: pa.Table, folder: ModelFolder) -> dict[str, Array]:

@@ -1,0 +1,119 @@
+"""MLflow serves what the endpoint serves: the same scores, from the registered version, without a pickle."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.errors import BundleError
+from mlops_assets.orchestration import mlflow_models
+from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.training_sets import TRAIN, training_rows_of
+from mlops_assets.records import TrainingSet
+from mlops_assets.stores.home import Home
+from mlops_assets_tests._commands import environment
+from mlops_assets_tests._shop import MODEL
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home(grown) -> Home:
+    """Four weeks of orders and a first version, only read."""
+    return Home(grown)
+
+
+@pytest.fixture(scope="module")
+def bundle(home) -> LoadedBundle:
+    """What is live."""
+    return LoadedBundle.of(home, MODEL, home.releases.current(MODEL).bundle_sha256)
+
+
+@pytest.fixture(scope="module")
+def vectors(home, bundle) -> pd.DataFrame:
+    """The vectors of a hundred rows, some with values missing, their columns in another order."""
+    learnt = home.records.get((MODEL, "training_set"), None, TrainingSet)
+    rows = training_rows_of(home, learnt, part=TRAIN).slice(0, 100)
+    found = mlflow_models.vectors_of(bundle, rows)
+    found[::7, -1] = np.nan
+    frame = pd.DataFrame(found, columns=list(bundle.vectorizer.names))
+    return frame[list(reversed(frame.columns))]
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def scores(bundle: LoadedBundle, vectors: pd.DataFrame) -> list[float]:
+    return bundle.score(vectors[list(bundle.vectorizer.names)].to_numpy()).tolist()
+
+
+def test_the_champion_is_served_by_mlflow_with_the_same_scores(home, bundle, vectors):
+    """As its documentation says: `mlflow models serve -m models:/NAME@champion`, then a request."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["models", "serve", "-m", f"models:/{MODEL}@champion", "--env-manager", "local", "-p", str(port)]
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *command],
+        env=environment(MLFLOW_TRACKING_URI=home.tracking.uri, MLFLOW_DISABLE_TELEMETRY="true"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+            until = time.monotonic() + 120
+            while True:
+                assert serving.poll() is None, "mlflow did not start"
+                try:
+                    client.get("/ping").raise_for_status()
+                    break
+                except httpx.TransportError:
+                    assert time.monotonic() < until, "mlflow did not answer"
+                    time.sleep(0.2)
+            request = {"dataframe_split": json.loads(vectors.to_json(orient="split", index=False, double_precision=15))}
+            answered = client.post("/invocations", json=request).raise_for_status().json()
+    finally:
+        serving.terminate()
+        serving.wait(30)
+
+    assert answered["predictions"] == scores(bundle, vectors)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_both_forms_load_and_score_as_the_bundle_does(native, bundle, vectors, home, tmp_path, monkeypatch):
+    """MLflow's own flavour where it gives the same, else the bundle itself; bit for bit, and nothing is unpickled."""
+    monkeypatch.setattr(mlflow_models, "is_plain_lightgbm", lambda bundle: native)
+    learnt = home.records.get((MODEL, "training_set"), None, TrainingSet)
+
+    files = mlflow_models.mlflow_model(bundle, training_rows_of(home, learnt, part=TRAIN).slice(0, 5))
+    loaded = mlflow.pyfunc.load_model(str(written(tmp_path, files)))
+
+    assert loaded.predict(vectors).tolist() == scores(bundle, vectors)
+    assert [column.name for column in loaded.metadata.signature.inputs.inputs] == list(bundle.vectorizer.names)
+    assert len(loaded.input_example) == 5
+    assert not [name for name in files if name.endswith(("pkl", "pickle"))]
+    assert ("model.lgb" in files) == native
+
+
+def test_a_bundle_that_was_changed_at_mlflow_is_not_loaded(bundle, home, tmp_path, monkeypatch):
+    """Its digests travel with it."""
+    monkeypatch.setattr(mlflow_models, "is_plain_lightgbm", lambda bundle: False)
+    learnt = home.records.get((MODEL, "training_set"), None, TrainingSet)
+    files = mlflow_models.mlflow_model(bundle, training_rows_of(home, learnt, part=TRAIN).slice(0, 5))
+    [name] = (name for name in files if name.endswith("model.txt"))
+    files[name] = files[name].replace(b"leaf_value=0", b"leaf_value=1")
+
+    with pytest.raises(BundleError, match="changed after saving"):
+        mlflow.pyfunc.load_model(str(written(tmp_path, files)))
