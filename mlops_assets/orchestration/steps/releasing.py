@@ -3,32 +3,27 @@
 from datetime import datetime
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from mlops_assets.deployment import TARGETS, Target
-from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError, UnexplainedError
+from mlops_assets.errors import DeploymentError, GovernanceError, MlopsError
 from mlops_assets.governance import (
     BY_RULE,
     Event,
     Evidence,
-    Importance,
     build_dossier,
     dossier_record,
-    global_importance,
-    shuffled_importance,
 )
 from mlops_assets.governance import evaluate as evaluate_approval
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.judging import vectors_of
 from mlops_assets.orchestration.steps.noting import PIPELINE, note
+from mlops_assets.orchestration.steps.reporting import what_moves
 from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release
 
-SHUFFLE_SEED = 7
 EXPLAINED_ROWS = 2000  # enough for a ranking of features; contributions cost a hundred times a score
 
 
@@ -51,7 +46,7 @@ def write_dossier(
         )
     bundle = LoadedBundle.of(stores, folder.name, version.sha256)
     held = training_rows_of(stores, training_set, part=HOLDOUT)
-    importance, unexplained = _what_moves(bundle, vectors_of(bundle, held.slice(0, EXPLAINED_ROWS), stores))
+    importance, unexplained = what_moves(bundle, vectors_of(bundle, held.slice(0, EXPLAINED_ROWS), stores))
     evidence = Evidence(
         evaluation=report,
         training_set=training_set,
@@ -74,15 +69,6 @@ def write_dossier(
         at=at,
     )
     return made, files["model_card.md"].decode()
-
-
-def _what_moves(bundle: LoadedBundle, vectors: npt.NDArray[np.float64]) -> tuple[tuple[Importance, ...], str]:
-    """Rank the features, and say why single decisions cannot be explained if they cannot."""
-    names = bundle.vectorizer.names
-    try:
-        return global_importance(bundle.contributions(vectors), names), ""
-    except UnexplainedError as reason:
-        return shuffled_importance(bundle.score, vectors, names, seed=SHUFFLE_SEED), str(reason)
 
 
 def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: datetime) -> Approval:

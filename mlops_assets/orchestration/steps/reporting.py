@@ -8,10 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.errors import UnknownNameError
+from mlops_assets.errors import UnexplainedError, UnknownNameError
 from mlops_assets.evaluation import BusinessValue, Terms, curves, gains
 from mlops_assets.evaluation.portrait import Who
-from mlops_assets.governance import Judged, Trade, global_importance, headline, picture_files, render_report
+from mlops_assets.governance import (
+    Importance,
+    Judged,
+    Trade,
+    global_importance,
+    headline,
+    picture_files,
+    render_report,
+    shuffled_importance,
+)
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.training_sets import LABEL, days_of
@@ -21,6 +30,7 @@ from mlops_assets.stores.home import Home
 Array = npt.NDArray[Any]
 
 EXPLAINED_ROWS = 256  # enough to rank features by eye; contributions cost a hundred times a score
+SHUFFLE_SEED = 7
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 
 
@@ -48,7 +58,7 @@ def portray(
         clusters=days_of(held),
     )
     sample = np.unique(np.linspace(0, len(vectors) - 1, EXPLAINED_ROWS).astype(np.int64))
-    ranked = global_importance(bundle.contributions(vectors[sample]), bundle.vectorizer.names)
+    ranked, _ = what_moves(bundle, vectors[sample])
     made = Portrait(
         model=folder.name,
         bundle_sha256=bundle.sha256,
@@ -58,6 +68,15 @@ def portray(
     )
     stores.records.put(("portraits", folder.name), bundle.sha256, made)
     return made
+
+
+def what_moves(bundle: LoadedBundle, vectors: npt.NDArray[np.float64]) -> tuple[tuple[Importance, ...], str]:
+    """Rank the features, and say why single decisions cannot be explained if they cannot."""
+    names = bundle.vectorizer.names
+    try:
+        return global_importance(bundle.contributions(vectors), names), ""
+    except UnexplainedError as reason:
+        return shuffled_importance(bundle.score, vectors, names, seed=SHUFFLE_SEED), str(reason)
 
 
 def judged(folder: ModelFolder, stores: Home, bundle_sha256: str) -> Judged:
