@@ -5,7 +5,10 @@ verdict its reasons in words, so that a refusal can be read, argued with and der
 """
 
 from mlops_assets.evaluation.behaviour import BehaviourPolicy, Subject, behave, within_budget
+from mlops_assets.evaluation.details import Details
+from mlops_assets.evaluation.fairness import FairnessPolicy
 from mlops_assets.evaluation.gate import judge
+from mlops_assets.evaluation.levels import Levels, binned, coded, levels_of
 from mlops_assets.evaluation.measures import MEASURES, Measure, Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, measure
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
@@ -17,18 +20,24 @@ __all__ = [
     "MEASURES",
     "BehaviourPolicy",
     "BusinessValue",
+    "Details",
+    "FairnessPolicy",
     "GatePolicy",
+    "Levels",
     "Measure",
     "SliceDrop",
     "SliceFindings",
     "Subject",
     "Terms",
     "behave",
+    "binned",
+    "coded",
     "compare",
     "curves",
     "evaluate",
     "gains",
     "judge",
+    "levels_of",
     "look_into_slices",
     "measure",
     "policy_sha256",

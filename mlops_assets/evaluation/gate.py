@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import EvaluationError, UnknownNameError
+from mlops_assets.evaluation.details import Details, look_closer, with_what_it_decides
 from mlops_assets.evaluation.doubts import changed_since, corrected, looked, seen_often, too_good
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, named
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
 from mlops_assets.evaluation.rules import (
     enough_rows,
+    fair_enough,
     good_enough,
     identical,
     in_words,
@@ -47,7 +49,8 @@ def judge(
     behaviour: Sequence[BehaviourResult] = (),
     looks: int = 1,
     changed: Sequence[str] = (),
-    slices: Mapping[str, npt.NDArray[Any]] | None = None,
+    slices: Mapping[str, Any] | None = None,
+    details: Details | None = None,
     value: BusinessValue | None = None,
     clusters: Clusters = None,
     seed: int = 7,
@@ -69,7 +72,8 @@ def judge(
         behaviour: What the behavioural tests found.
         looks: How many different challengers these rows have judged, this one included.
         changed: Fields of policy or value that were others before training began.
-        slices: Values of each column in `slice_columns`, shape (n,).
+        slices: Values of each column in `slice_columns` and `fairness.columns`, arrays or Arrow columns of n.
+        details: What is known beside labels and scores; without it no slices are sought and no decisions measured.
         value: What decisions are worth; by default a hit in the top tenth counts one point.
         clusters: What rows of like fate share, say their day, shape (n,); intervals are then honest about it.
         seed: Of the bootstrap.
@@ -106,6 +110,18 @@ def judge(
         terms=terms,
     )
     count = None if clusters is None else len(np.unique(clusters))
+    known = details or Details()
+    closer = look_closer(
+        policy,
+        challenger,
+        rows.y,
+        rows.challenger,
+        rows.champion,
+        columns=slices or {},
+        details=known,
+        terms=terms,
+    )
+    deciding = with_what_it_decides(terms, challenger, known.threshold)
     rules = [
         *enough_rows(policy, challenger.task, rows.y),
         *good_enough(policy, rows.y, rows.challenger, terms),
@@ -115,6 +131,7 @@ def judge(
         *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
         *seen_often(policy, looks),
         *changed_since(changed),
+        *fair_enough(closer.fairness),
     ]
     notes = [
         *identical(challenger, champion_sha256),
@@ -128,9 +145,11 @@ def judge(
         challenger=challenger,
         champion_sha256=champion_sha256,
         window=window,
-        challenger_metrics=evaluate(challenger.task, rows.y, rows.challenger, terms),
-        champion_metrics=() if rows.champion is None else evaluate(challenger.task, rows.y, rows.champion, terms),
-        baseline_metrics=evaluate(challenger.task, rows.y, rows.baseline, terms),
+        challenger_metrics=evaluate(challenger.task, rows.y, rows.challenger, deciding),
+        champion_metrics=()
+        if rows.champion is None
+        else evaluate(challenger.task, rows.y, rows.champion, replace(deciding, threshold=known.champion_threshold)),
+        baseline_metrics=evaluate(challenger.task, rows.y, rows.baseline, replace(deciding, threshold=None)),
         comparisons=comparisons,
         slices=found.results,
         policy_sha256=policy_sha256(policy, trade),
@@ -138,6 +157,10 @@ def judge(
         reasons=(*in_words(rules), *notes),
         verdict=verdict,
         behaviour=tuple(behaviour),
+        calibration=closer.calibration,
+        value_curve=closer.value_curve,
+        discovered=closer.discovered,
+        fairness=closer.fairness,
     )
     return replace(report, sha256=_findings_sha256(report))
 
@@ -189,9 +212,9 @@ class _Rows:
         )
 
 
-def _columns(policy: GatePolicy, given: Mapping[str, npt.NDArray[Any]], n: int) -> dict[str, npt.NDArray[Any]]:
+def _columns(policy: GatePolicy, given: Mapping[str, Any], n: int) -> dict[str, Any]:
     """Give the columns that the policy names, in its order."""
-    for name in policy.slice_columns:
+    for name in policy.columns_beside:
         if name not in given:
             raise UnknownNameError("slice column", name, known=given)
         if len(given[name]) != n:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,10 @@ from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import Task
 from mlops_assets.statistics import Array, Difference, Interval, StatisticsInputError
 from mlops_assets.statistics.inputs import Clusters
+from mlops_assets.statistics.intervals import Rows
 from mlops_assets.statistics.resampling import Statistic, Units
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,19 @@ class Terms:
     clusters: Clusters = None
     threshold: float | None = None
     quantile: float | None = None
+    kept: dict[tuple[object, ...], tuple[object, ...]] = field(default_factory=dict, compare=False, repr=False)
 
-    def on(self, rows: npt.NDArray[np.bool_]) -> "Terms":
+    def once(self, what: str, make: Callable[[], Kept], *of: Array) -> Kept:
+        """Give what `make` gives, made once for the same arrays: several measures of a score need it sorted."""
+        of_clusters = (*of, self.clusters)
+        key = (what, self.seed, *map(id, of_clusters))
+        if key not in self.kept:
+            self.kept[key] = (make(), of_clusters)  # holding the arrays keeps their ids theirs
+        return self.kept[key][0]  # type: ignore[return-value]
+
+    def on(self, rows: npt.NDArray[np.bool_] | Rows) -> "Terms":
         """Give the same terms for some of the rows."""
-        return self if self.clusters is None else replace(self, clusters=self.clusters[rows])
+        return replace(self, clusters=None if self.clusters is None else self.clusters[rows], kept={})
 
 
 Value = Callable[[Array, Array, Terms], float]
@@ -79,8 +91,9 @@ def _of_top(number: Callable[[Array, Array, Array, Array, Terms], Array], *, whe
 
     def drawn(y: Array, score: Array, terms: Terms, units: Units) -> Statistic:
         at_least = terms.value.pays_from if where_it_pays else None
-        count = statistics.TopDraws(y, score, units, share=terms.value.capacity_share, at_least=at_least)
-        return lambda weights: number(*count(weights), terms)
+        what = "ranked" if at_least is None else f"ranked from {at_least!r}"
+        count = terms.once(what, lambda: statistics.TopDraws(y, score, units, at_least=at_least), y, score)
+        return lambda weights: number(*count(weights, share=terms.value.capacity_share), terms)
 
     return drawn
 
@@ -120,20 +133,35 @@ def _r2_drawn(y: Array, score: Array, terms: Terms, units: Units) -> Statistic:
     return statistics.of_sums(number, (score - y) ** 2, away**2, away, np.ones_like(y), units=units)
 
 
+def _placed(y: Array, score: Array, terms: Terms) -> Array:
+    return terms.once("placed", lambda: statistics.placements(y, score), y, score)
+
+
 def _auc_interval(y: Array, score: Array, terms: Terms) -> Interval:
-    return statistics.auc_interval(y, score, confidence=terms.confidence, clusters=terms.clusters)
+    found = statistics.delong(y, _placed(y, score, terms), confidence=terms.confidence, clusters=terms.clusters)
+    return Interval(max(0.0, found.low), min(1.0, found.high))
 
 
 def _auc_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
-    return statistics.delong_paired(y, first, second, confidence=terms.confidence, clusters=terms.clusters)
+    gap = _placed(y, first, terms) - _placed(y, second, terms)
+    return statistics.delong(y, gap, confidence=terms.confidence, clusters=terms.clusters)
+
+
+def _precise(y: Array, score: Array, terms: Terms) -> tuple[float, Array]:
+    return terms.once("precise", lambda: statistics.average_precision_adds(y, score), y, score)
 
 
 def _ap_interval(y: Array, score: Array, terms: Terms) -> Interval:
-    return statistics.average_precision_interval(y, score, confidence=terms.confidence, clusters=terms.clusters)
+    value, adds = _precise(y, score, terms)
+    found = statistics.wald(value, influence=adds, confidence=terms.confidence, clusters=terms.clusters)
+    return Interval(max(0.0, found.low), min(1.0, found.high))
 
 
 def _ap_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
-    return statistics.average_precision_paired(y, first, second, confidence=terms.confidence, clusters=terms.clusters)
+    (value, adds), (other, adds_other) = _precise(y, first, terms), _precise(y, second, terms)
+    return statistics.wald(
+        value - other, influence=adds - adds_other, confidence=terms.confidence, clusters=terms.clusters
+    )
 
 
 def _ece_interval(y: Array, score: Array, terms: Terms) -> Interval:
@@ -238,10 +266,16 @@ _recall = _of_top(_recall_of)
 _worth = _of_top(_worth_of, where_it_pays=True)
 
 MEASURES: dict[str, Measure] = {
-    "auc": Measure(task="binary", value=_plain(statistics.auc), interval=_auc_interval, gain=_auc_gain, margin=0.01),
+    "auc": Measure(
+        task="binary",
+        value=lambda y, score, terms: float(_placed(y, score, terms)[y > 0].mean()),
+        interval=_auc_interval,
+        gain=_auc_gain,
+        margin=0.01,
+    ),
     "average_precision": Measure(
         task="binary",
-        value=_plain(statistics.average_precision),
+        value=lambda y, score, terms: _precise(y, score, terms)[0],
         interval=_ap_interval,
         gain=_ap_gain,
         margin=0.02,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError
 from mlops_assets.evaluation.behaviour import BehaviourPolicy
+from mlops_assets.evaluation.fairness import FairnessPolicy
 from mlops_assets.evaluation.measures import MEASURES
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.value import BusinessValue
@@ -73,6 +74,7 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence of every interval.")
     resamples: int = Field(default=1000, ge=100, description="Draws of the bootstrap, where no formula is known.")
     behaviour: BehaviourPolicy = Field(default=BehaviourPolicy(), description="How it must behave, whatever its score.")
+    fairness: FairnessPolicy = Field(default=FairnessPolicy(), description="Groups whose decisions are compared.")
 
     @model_validator(mode="after")
     def _metric_can_judge(self) -> Self:
@@ -92,6 +94,11 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @property
+    def columns_beside(self) -> tuple[str, ...]:
+        """The columns that slices and groups are told by; they stand beside the features, and no model sees them."""
+        return tuple(dict.fromkeys((*self.slice_columns, *self.fairness.columns)))
+
+    @property
     def margin(self) -> float:
         """The loss against the champion that does not matter."""
         declared = self.non_inferiority_margin
@@ -108,6 +115,12 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         Raises:
             DeclarationError: It does.
         """
+        if self.fairness.columns and task != "binary":
+            raise DeclarationError(
+                f"`fairness` compares decisions of yes or no, and a {task} model makes none, so nothing would be "
+                "compared. Leave it out, or name the columns in `slice_columns`.",
+                task=task,
+            )
         if named(self.primary_metric).task != task:
             fitting = sorted(name for name, each in MEASURES.items() if each.task == task and each.gain)
             raise DeclarationError(

@@ -8,7 +8,7 @@ from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.policy import Evidence, GatePolicy
 from mlops_assets.evaluation.slices import SliceFindings
-from mlops_assets.records import BehaviourResult, Comparison, ModelVersion, Task, Verdict
+from mlops_assets.records import BehaviourResult, Comparison, Fairness, ModelVersion, Task, Verdict
 from mlops_assets.statistics import Array, smallest_detectable
 
 _WORDS: dict[Evidence, dict[bool, str]] = {
@@ -138,6 +138,21 @@ def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
     if broken:
         return [Rule(False, f"{policy.primary_metric} fell {allowed} against the champion on {examples(broken)}.")]
     return [Rule(True, f"on none of {len(found.drops)} slices did {policy.primary_metric} fall {allowed}.")]
+
+
+def fair_enough(found: Fairness | None) -> list[Rule]:
+    """Refuse groups that lie further apart than was declared; what could not be compared keeps no limit."""
+    if found is None or not any(gap.limit is not None for gap in found.gaps):
+        return []
+    broken = [
+        f"{gap.measure} of {gap.column} is {gap.value:.3g}, where "
+        f"{'at least' if gap.measure.endswith('_ratio') else 'at most'} {gap.limit:.3g} is asked for"
+        for gap in found.gaps
+        if not gap.kept
+    ]
+    if broken:
+        return [Rule(False, f"groups lie too far apart: {examples(broken)}.")]
+    return [Rule(True, f"groups lie no further apart than declared in any of {len(found.gaps)} comparisons.")]
 
 
 def worth_knowing(

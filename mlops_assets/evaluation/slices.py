@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from mlops_assets.evaluation.levels import levels_of, rows_by_level
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, measure
 from mlops_assets.records import SliceResult
 from mlops_assets.statistics import Array, StatisticsInputError, holm
-
-MISSING = "(missing)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +41,7 @@ def look_into_slices(
     challenger: Array,
     champion: Array | None,
     *,
-    columns: Mapping[str, npt.NDArray[Any]],
+    columns: Mapping[str, Any],
     minimum_rows: int,
     terms: Terms,
 ) -> SliceFindings:
@@ -56,15 +52,14 @@ def look_into_slices(
         y: Labels, shape (n,).
         challenger: Its scores, shape (n,).
         champion: Its scores, if there is one.
-        columns: The values to slice by, each of shape (n,); None and NaN make a level of their own.
+        columns: The values to slice by, arrays or Arrow columns of n; None and NaN make a level of their own.
         minimum_rows: Below it a slice is marked small and not compared.
         terms: On what terms.
     """
     results, drops, unmeasured = [], [], []
     for column, values in columns.items():
-        levels, member, sizes = np.unique(_names(values), return_inverse=True, return_counts=True)
-        for place in np.argsort(-sizes, kind="stable"):
-            level, n, rows = str(levels[place]), int(sizes[place]), member == place
+        for level, rows in rows_by_level(levels_of(values)):
+            n = len(rows)
             try:
                 found = measure(metric, y[rows], challenger[rows], terms.on(rows))
                 if champion is not None and n >= minimum_rows:
@@ -81,8 +76,3 @@ def look_into_slices(
             for drop, p in zip(drops, adjusted, strict=True)
         ]
     return SliceFindings(results=tuple(results), drops=tuple(drops), unmeasured=tuple(unmeasured))
-
-
-def _names(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-    """Give each value as text, so that any type can be a level."""
-    return np.array([MISSING if value is None or value != value else str(value) for value in values.tolist()], np.str_)

@@ -39,7 +39,7 @@ def require_kept_from_models(*, tables: Tables, views: Views, models: Mapping[st
             "Nothing is loaded, for a model would learn from what is kept from models:\n  "
             + "\n  ".join(wrong)
             + "\nTake it out of the model. To see how the model treats those it tells apart, name the column in "
-            "`gate.slice_columns`, where it may stand.",
+            "`gate.slice_columns` or `gate.fairness.columns`, where it may stand.",
             problems=wrong,
         )
 

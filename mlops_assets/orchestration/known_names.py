@@ -90,8 +90,9 @@ def _of_model(
         stored = tuple(
             feature for name in folder.declaration.views if name in views for feature in views[name][1].features
         )
-        for column in folder.declaration.gate.slice_columns:
-            yield Use(folder.path, "gate.slice_columns", f"column of {about.table}", column, (*columns, *stored))
+        for column in folder.declaration.gate.columns_beside:
+            place = "gate.slice_columns" if column in folder.declaration.gate.slice_columns else "gate.fairness.columns"
+            yield Use(folder.path, place, f"column of {about.table}", column, (*columns, *stored))
         for key in ("key", "time", "known_at"):
             if column := getattr(about, key):
                 yield Use(folder.path, f"decisions.{key}", f"column of {about.table}", column, columns)

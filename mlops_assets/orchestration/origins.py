@@ -43,7 +43,7 @@ def of_training_set(folder: ModelFolder, plan: FeaturePlan) -> Origins:
     about = folder.declaration.decisions
     table = f"validated/{about.table}"
     found: Origins = of_copy(
-        table, [about.key, *(field.name for field in plan.module.request), *folder.declaration.gate.slice_columns]
+        table, [about.key, *(field.name for field in plan.module.request), *folder.declaration.gate.columns_beside]
     )
     found[DECISION_TIME] = found[PART] = ((table, about.time),)
     found[LABEL] = tuple((table, column) for column in folder.label_columns)

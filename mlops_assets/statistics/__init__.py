@@ -11,9 +11,11 @@ from mlops_assets.statistics.classification import (
     auc_interval,
     brier,
     brier_losses,
+    delong,
     delong_paired,
     log_loss,
     log_losses,
+    placements,
     precision_at,
     recall_at,
     top_scores,
@@ -27,12 +29,14 @@ from mlops_assets.statistics.intervals import (
     bootstrap_interval,
     mean_difference,
     mean_interval,
+    wald,
     wilson,
 )
 from mlops_assets.statistics.multiplicity import benjamini_hochberg, holm
 from mlops_assets.statistics.power import smallest_detectable
 from mlops_assets.statistics.precision_recall import (
     average_precision,
+    average_precision_adds,
     average_precision_interval,
     average_precision_paired,
 )
@@ -51,6 +55,7 @@ __all__ = [
     "auc",
     "auc_interval",
     "average_precision",
+    "average_precision_adds",
     "average_precision_interval",
     "average_precision_paired",
     "benjamini_hochberg",
@@ -59,6 +64,7 @@ __all__ = [
     "bootstrap_interval",
     "brier",
     "brier_losses",
+    "delong",
     "delong_paired",
     "drawn_difference",
     "drawn_interval",
@@ -73,6 +79,7 @@ __all__ = [
     "of_sums",
     "pinball",
     "pinball_losses",
+    "placements",
     "precision_at",
     "r2",
     "rate",
@@ -83,5 +90,6 @@ __all__ = [
     "smallest_detectable",
     "top_scores",
     "units_of",
+    "wald",
     "wilson",
 ]

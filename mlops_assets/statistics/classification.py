@@ -84,9 +84,7 @@ def auc_interval(
     Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837; the fast algorithm by Sun and Xu, IEEE Signal
     Processing Letters 21 (2014) 1389; clusters by Obuchowski, Biometrics 53 (1997) 567.
     """
-    positive, values = _ranked(y, score)
-    two_of_each(positive, why="the variance of an AUC")
-    found = _delong(positive, _placements(positive, values), confidence=confidence, clusters=clusters)
+    found = delong(y, placements(y, score), confidence=confidence, clusters=clusters)
     return Interval(max(0.0, found.low), min(1.0, found.high))
 
 
@@ -110,11 +108,37 @@ def delong_paired(
     >>> round(found.value, 4), round(found.p_value, 4)
     (0.2222, 0.3711)
     """
-    positive, left = _ranked(y, a)
-    _, right = _ranked(y, b)
+    return delong(y, placements(y, a) - placements(y, b), confidence=confidence, clusters=clusters)
+
+
+def placements(y: npt.ArrayLike, score: npt.ArrayLike) -> Array:
+    """Give, for a positive row, the share of negatives that score below it, and for a negative one, of positives above.
+
+    Ties count half. The mean over either class is the AUC, so whoever needs several numbers of it sorts only once.
+
+    Raises:
+        StatisticsInputError: A class has fewer than two rows, or a sample is empty, holds NaN or has another length.
+    """
+    positive, values = _ranked(y, score)
     two_of_each(positive, why="the variance of an AUC")
-    gap = _placements(positive, left) - _placements(positive, right)
-    return _delong(positive, gap, confidence=confidence, clusters=clusters)
+    return _placements(positive, values)
+
+
+def delong(y: npt.ArrayLike, placed: Array, *, confidence: float = 0.95, clusters: Clusters = None) -> Difference:
+    """Give the AUC that placements are of, or the difference of two AUCs for that of their placements, with interval.
+
+    Raises:
+        StatisticsInputError: A class has fewer than two rows.
+    """
+    positive = labels(y)
+    two_of_each(positive, why="the variance of an AUC")
+    influence, variance = np.empty(positive.size), 0.0
+    for side in (positive, ~positive):
+        shares = placed[side]
+        influence[side] = (shares - shares.mean()) / shares.size
+        variance += float(shares.var(ddof=1)) / shares.size
+    value = float(placed[positive].mean())
+    return wald(value, influence=influence, confidence=confidence, clusters=clusters, variance=variance)
 
 
 def log_losses(y: npt.ArrayLike, p: npt.ArrayLike) -> Array:
@@ -215,14 +239,3 @@ def _placements(positive: Mask, values: Array) -> Array:
     found = np.empty(ranked.size)
     found[order] = np.where(hits > 0, np.repeat(below, sizes), np.repeat(above, sizes))
     return found
-
-
-def _delong(positive: Mask, placed: Array, *, confidence: float, clusters: Clusters) -> Difference:
-    """Give the AUC that placements are of, or the difference of two, with the interval that they imply."""
-    influence, variance = np.empty(positive.size), 0.0
-    for side in (positive, ~positive):
-        shares = placed[side]
-        influence[side] = (shares - shares.mean()) / shares.size
-        variance += float(shares.var(ddof=1)) / shares.size
-    value = float(placed[positive].mean())
-    return wald(value, influence=influence, confidence=confidence, clusters=clusters, variance=variance)

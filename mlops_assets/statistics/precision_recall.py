@@ -20,7 +20,7 @@ def average_precision(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
     >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
     0.8333
     """
-    return _measured(y, score)[0]
+    return average_precision_adds(y, score)[0]
 
 
 def average_precision_interval(
@@ -37,7 +37,7 @@ def average_precision_interval(
 
     Source: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 6.
     """
-    value, influence = _measured(y, score)
+    value, influence = average_precision_adds(y, score)
     found = wald(value, influence=influence, confidence=confidence, clusters=clusters)
     return Interval(max(0.0, found.low), min(1.0, found.high))
 
@@ -50,12 +50,16 @@ def average_precision_paired(
     Raises:
         StatisticsInputError: As for `average_precision`.
     """
-    (value_a, adds_a), (value_b, adds_b) = _measured(y, a), _measured(y, b)
+    (value_a, adds_a), (value_b, adds_b) = average_precision_adds(y, a), average_precision_adds(y, b)
     return wald(value_a - value_b, influence=adds_a - adds_b, confidence=confidence, clusters=clusters)
 
 
-def _measured(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, Array]:
-    """Give the average precision and what each row adds to it."""
+def average_precision_adds(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, Array]:
+    """Give the average precision and what each row adds to its error, as `wald` takes it.
+
+    Raises:
+        StatisticsInputError: As for `average_precision`.
+    """
     positive, values = labels(y), finite(score, name="score")
     same_length(y=positive, score=values)
     positives = int(np.count_nonzero(positive))

@@ -102,8 +102,8 @@ def _binned(y: npt.ArrayLike, p: npt.ArrayLike, *, bins: int) -> tuple[npt.NDArr
     same_length(y=happened, score=forecast)
     if bins < 1:
         raise StatisticsInputError(f"{bins} bins hold nothing. Use 10, or at least 1.", bins=bins)
-    ranked = np.sort(forecast)
-    edges = np.unique(ranked[np.arange(1, bins) * ranked.size // bins])  # the first forecast of each bin but the lowest
+    first = np.arange(1, bins) * forecast.size // bins  # the place of the first row of each bin but the lowest
+    edges = np.unique(np.partition(forecast, first)[first]) if first.size else np.empty(0)
     place = np.searchsorted(edges, forecast, side="right")
     there = np.bincount(place) > 0
     return happened, forecast, (np.cumsum(there) - 1)[place], int(there.sum())

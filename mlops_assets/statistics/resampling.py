@@ -98,20 +98,12 @@ class TopDraws:
         y: Labels, shape (n,).
         score: Scores, shape (n,).
         units: What is drawn.
-        share: The capacity; rounded down, at least one row.
         at_least: Rows with lower scores never count, even where capacity is left.
     """
 
-    def __init__(
-        self, y: npt.ArrayLike, score: npt.ArrayLike, units: Units, *, share: float, at_least: float | None = None
-    ) -> None:
+    def __init__(self, y: npt.ArrayLike, score: npt.ArrayLike, units: Units, *, at_least: float | None = None) -> None:
         positive, values = labels(y), finite(score, name="score")
         same_length(y=positive, score=values, units=units.of_row)
-        if not 0 < share <= 1:
-            raise StatisticsInputError(
-                f"A share of {share} is none; it must lie above 0 and at most at 1.", share=share
-            )
-        self._share = share
         self._rows = np.bincount(units.of_row, minlength=units.number).astype(np.float64)
         self._positives = np.bincount(units.of_row, weights=positive, minlength=units.number)
         order = np.argsort(-values)
@@ -129,10 +121,20 @@ class TopDraws:
         self._table = np.bincount(cell, minlength=cells).reshape(shape).astype(np.float64)
         self._hits = np.bincount(cell, weights=self._hit, minlength=cells).reshape(shape)
 
-    def __call__(self, weights: Weights) -> tuple[Array, Array, Array, Array]:
-        """Give, per draw, the rows within capacity, the expected hits among them, all positives and all rows."""
+    def __call__(self, weights: Weights, *, share: float) -> tuple[Array, Array, Array, Array]:
+        """Give, per draw, the rows within capacity, the expected hits among them, all positives and all rows.
+
+        The capacity is `share` of the rows drawn, rounded down, at least one row.
+
+        Raises:
+            StatisticsInputError: `share` is not above 0 and at most 1.
+        """
+        if not 0 < share <= 1:
+            raise StatisticsInputError(
+                f"A share of {share} is none; it must lie above 0 and at most at 1.", share=share
+            )
         rows, positives = weights @ self._rows, weights @ self._positives  # whole numbers: exact in any order
-        limit = np.maximum(1.0, np.floor(self._share * rows + 1e-9))  # 0.29 * 100 is a hair below 29
+        limit = np.maximum(1.0, np.floor(share * rows + 1e-9))  # 0.29 * 100 is a hair below 29
         reached, found = np.cumsum(weights @ self._table, axis=1), np.cumsum(weights @ self._hits, axis=1)
         if not reached.shape[1]:
             return np.zeros_like(limit), np.zeros_like(limit), positives, rows
@@ -143,6 +145,20 @@ class TopDraws:
             room = limit[draw] - (reached[draw, before] if stretch else 0.0)
             hits[draw] = (found[draw, before] if stretch else 0.0) + self._within(weights[draw], int(stretch), room)
         return limit, hits, positives, rows
+
+    def along(self, weights: Weights, shares: Array) -> tuple[Array, Array, Array]:
+        """Give, per draw, the rows within each capacity, the hits among them and all rows, the first two per share.
+
+        Between stretches of the ranking hits are interpolated: enough for a curve, and done in no time.
+        """
+        rows = weights @ self._rows
+        reached, found = np.cumsum(weights @ self._table, axis=1), np.cumsum(weights @ self._hits, axis=1)
+        limits = np.maximum(1.0, np.floor(shares * rows[:, None] + 1e-9))
+        hits = [
+            np.interp(limit, np.r_[0.0, size], np.r_[0.0, hit])
+            for limit, size, hit in zip(limits, reached, found, strict=True)
+        ]
+        return limits, np.array(hits), rows
 
     def _within(self, weights: Array, stretch: int, room: float) -> float:
         """Give the hits among the best `room` rows of one stretch; of a level that does not fit whole, in part."""

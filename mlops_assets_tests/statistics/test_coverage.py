@@ -62,10 +62,10 @@ def test_the_bootstrap_holds_precision_at_capacity(days):
     def drawn(generator):
         y, score, day = shifted(generator, 800, days=days)
         units = statistics.units_of(800, day, seed=1)
-        top = statistics.TopDraws(y, score, units, share=0.2)
+        top = statistics.TopDraws(y, score, units)
 
         def precision(weights):
-            rows, hits, _, _ = top(weights)
+            rows, hits, _, _ = top(weights, share=0.2)
             return hits / rows
 
         return statistics.drawn_interval(precision, units, seed=1, resamples=200)

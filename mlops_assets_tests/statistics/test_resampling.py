@@ -38,7 +38,7 @@ def test_every_draw_counts_as_if_its_rows_had_been_copied(sample, share):
     for clusters in (day, None):
         units = units_of(3000, clusters, seed=1)
         weights = next(draws(units, seed=5, resamples=100))[:20]
-        rows, hits, positives, all_rows = TopDraws(y, score, units, share=share)(weights)
+        rows, hits, positives, all_rows = TopDraws(y, score, units)(weights, share=share)
 
         for draw, weight in enumerate(weights):
             copied = np.repeat(np.arange(3000), weight[units.of_row].astype(int))
@@ -52,8 +52,8 @@ def test_below_a_least_score_nothing_is_acted_on(sample):
     y, score, _ = sample
     units = units_of(3000, None, seed=1)
 
-    rows, hits, _, _ = TopDraws(y, score, units, share=1.0, at_least=0.9)(np.ones((1, 3000)))
-    none, no_hits, _, _ = TopDraws(y, score, units, share=1.0, at_least=9.0)(np.ones((1, 3000)))
+    rows, hits, _, _ = TopDraws(y, score, units, at_least=0.9)(np.ones((1, 3000)), share=1.0)
+    none, no_hits, _, _ = TopDraws(y, score, units, at_least=9.0)(np.ones((1, 3000)), share=1.0)
 
     assert (rows[0], hits[0]) == ((score >= 0.9).sum(), y[score >= 0.9].sum())
     assert (none[0], no_hits[0]) == (0, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.evaluation import judge
+from mlops_assets.evaluation import Details, GatePolicy, binned, coded, judge, levels_of
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.governance import Event
@@ -70,7 +70,8 @@ def evaluate(
         ),
         looks=looks_at(stores, challenger, training_set),
         changed=changed_since(folder, stores, challenger, at=at),
-        slices={column: np.asarray(held[column].to_pylist(), dtype=object) for column in declared.gate.slice_columns},
+        slices={column: held[column] for column in declared.gate.columns_beside},
+        details=details_of(bundle, vectors, held, declared.gate, champion=champion),
         value=declared.value,
         clusters=days_of(held),
     )
@@ -105,6 +106,26 @@ def evaluate(
 def shares(classes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Give how common each class is, shape (k,)."""
     return np.bincount(classes.astype(np.intp)) / len(classes)
+
+
+def details_of(
+    bundle: LoadedBundle,
+    vectors: npt.NDArray[np.float64],
+    held: pa.Table,
+    policy: GatePolicy,
+    *,
+    champion: LoadedBundle | None,
+) -> Details:
+    """Give what the gate may know of a bundle beside its scores: levels of features and slices, and its threshold."""
+    searched = {column: levels_of(held[column]) for column in policy.columns_beside}
+    for place, feature in enumerate(bundle.spec.features):
+        values = vectors[:, place]
+        searched[feature.name] = binned(values) if feature.levels is None else coded(values, feature.levels)
+    return Details(
+        searched=searched,
+        threshold=bundle.meta.get("threshold"),
+        champion_threshold=champion.meta.get("threshold") if champion else None,
+    )
 
 
 def vectors_of(bundle: LoadedBundle, rows: pa.Table, stores: Home) -> npt.NDArray[np.float64]:

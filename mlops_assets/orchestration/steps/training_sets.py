@@ -216,7 +216,7 @@ def _tables_of(folder: ModelFolder, plan: FeaturePlan) -> list[str]:
 def _beside(folder: ModelFolder, plan: FeaturePlan) -> list[str]:
     """Name the columns that slices are cut by and no view brings."""
     joined = {each.name for view in plan.views for each in (*view.keys, *view.features)}
-    return [column for column in folder.declaration.gate.slice_columns if column not in joined]
+    return [column for column in folder.declaration.gate.columns_beside if column not in joined]
 
 
 def _rows_of_views(plan: FeaturePlan, stores: Home, versions: Mapping[str, int]) -> dict[str, pa.Table]:

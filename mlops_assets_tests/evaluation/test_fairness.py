@@ -1,0 +1,146 @@
+"""Decisions by group: equal to Fairlearn's, and gating only where a limit is declared."""
+
+import fairlearn.metrics as theirs
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from mlops_assets.errors import DeclarationError, UnknownNameError
+from mlops_assets.evaluation import BusinessValue, Details, FairnessPolicy, GatePolicy, Terms, judge
+from mlops_assets.evaluation.fairness import COMPARED, look_into_groups
+
+from .conftest import version
+
+
+def look(policy, y, decided, groups, **changed):
+    given = {"columns": {"group": groups}, "minimum_rows": 100, "terms": Terms(), **changed}
+    return look_into_groups(policy, y, decided, **given)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def people(request):
+    """Labels, decisions and three groups with different rates."""
+    generator = np.random.default_rng(request.param)
+    groups = np.array(["f", "m", "x"], object)[generator.integers(0, 3, 2000)]
+    y = (generator.random(2000) < np.where(groups == "f", 0.3, 0.5)).astype(float)
+    decided = generator.random(2000) < 0.2 + 0.4 * y - 0.1 * (groups == "x")
+    return y, decided, groups
+
+
+@pytest.mark.parametrize("measure", COMPARED)
+def test_every_gap_equals_fairlearns(people, measure):
+    """Differences and ratio over the same rows."""
+    y, decided, groups = people
+
+    (gap,) = look(FairnessPolicy(columns=("group",), measures=(measure,)), y, decided, groups).gaps
+
+    expected = getattr(theirs, measure)(y, decided, sensitive_features=groups)
+    assert gap.value == pytest.approx(expected, rel=1e-12)
+
+
+def test_every_rate_of_every_group_equals_fairlearns(people):
+    """Selection, true and false positive rate, and precision."""
+    from sklearn.metrics import precision_score
+
+    y, decided, groups = people
+    frame = theirs.MetricFrame(
+        metrics={
+            "selection_rate": theirs.selection_rate,
+            "true_positive_rate": theirs.true_positive_rate,
+            "false_positive_rate": theirs.false_positive_rate,
+            "precision": precision_score,
+        },
+        y_true=y,
+        y_pred=decided,
+        sensitive_features=groups,
+    ).by_group
+
+    found = look(FairnessPolicy(columns=("group",)), y, decided, groups)
+
+    assert {(each.group, rate.name): rate.value for each in found.groups for rate in each.rates} == pytest.approx(
+        {(group, name): frame.loc[group, name] for group in "fmx" for name in frame.columns}
+    )
+    assert all(rate.low <= rate.value <= rate.high for each in found.groups for rate in each.rates)
+
+
+def test_a_group_of_few_is_told_but_not_compared(people):
+    """Three people, all of them selected, are no gap."""
+    y, decided, groups = people
+    groups = groups.copy()
+    groups[np.flatnonzero(decided)[:3]] = "rare"
+
+    found = look(FairnessPolicy(columns=("group",)), y, decided, groups)
+
+    assert {each.group: each.small for each in found.groups} == {"f": False, "m": False, "x": False, "rare": True}
+    assert max(gap.value for gap in found.gaps if gap.measure == "demographic_parity_difference") < 0.5
+
+
+def test_one_group_alone_is_named_as_not_comparable(people):
+    """Nothing is made up."""
+    y, decided, _ = people
+
+    found = look(FairnessPolicy(columns=("group",)), y, decided, np.full(len(y), "f", object))
+
+    assert found.gaps == ()
+    assert len(found.unmeasured) == len(COMPARED)
+
+
+def test_without_declared_columns_nothing_is_looked_at(people):
+    """It is a switch."""
+    y, decided, groups = people
+
+    assert look(FairnessPolicy(), y, decided, groups) is None
+
+
+def test_a_column_that_is_not_there_gets_the_nearest_name(people):
+    """As everywhere."""
+    y, decided, groups = people
+
+    with pytest.raises(UnknownNameError, match="Did you mean 'group'"):
+        look(FairnessPolicy(columns=("gruop",)), y, decided, groups)
+
+
+def test_a_limit_without_anything_to_hold_it_against_is_refused():
+    """It would never refuse anybody."""
+    with pytest.raises(ValidationError, match="nothing would ever be refused"):
+        FairnessPolicy(maximum_difference=0.1)
+
+
+def test_groups_of_a_model_that_decides_nothing_are_refused():
+    """Minutes are neither given nor denied."""
+    policy = GatePolicy(primary_metric="r2", fairness={"columns": ("group",)})
+
+    with pytest.raises(DeclarationError, match="compares decisions of yes or no"):
+        policy.require_task("regression")
+
+
+@pytest.mark.parametrize(
+    ("declared", "passes"),
+    [
+        ({"columns": ("carrier",)}, True),
+        ({"columns": ("carrier",), "maximum_difference": 0.9}, True),
+        ({"columns": ("carrier",), "maximum_difference": 0.05, "measures": ("demographic_parity_difference",)}, False),
+        ({"columns": ("carrier",), "maximum_difference": 0.05, "measures": ("demographic_parity_ratio",)}, False),
+    ],
+)
+def test_the_gate_refuses_only_beyond_a_declared_limit(late, window, declared, passes):
+    """Scores of one carrier are raised: told in any case, refused only where a limit says so."""
+    raised = np.where(late.carrier == "DL", np.minimum(late.good + 0.2, 0.99), late.good)
+
+    report = judge(
+        GatePolicy(resamples=100, minimum_advantage=-1, fairness=declared),
+        challenger=version(),
+        champion_sha256=None,
+        window=window,
+        y=late.y,
+        challenger_scores=raised,
+        champion_scores=None,
+        baseline_scores=late.weak,
+        slices={"carrier": late.carrier},
+        details=Details(threshold=0.4),
+        value=BusinessValue(),
+    )
+
+    assert report.passed is passes
+    assert {each.group for each in report.fairness.groups} == {"AA", "DL", "UA"}
+    assert any("groups lie too far apart: demographic_parity" in reason for reason in report.reasons) is not passes
