@@ -2,6 +2,7 @@
 
     training_set -> model -> evaluation -> dossier -> approval -> endpoint        one run, one cut-off
     predictions -> parity, drift, performance                                             one run per window
+    reproduction                                                                          what is live, once a week
 
 Each asset is a shell: it takes records, calls one step, and returns the record that step made. A blocking check stops
 the run where a promise is broken, so a refused challenger never touches what is live.
@@ -32,6 +33,7 @@ from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.report_metadata import report_metadata
+from mlops_assets.orchestration.reproduction import reproduction_asset
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import ModelPipelineScaffolder
 from mlops_assets.records import (
@@ -78,7 +80,7 @@ class ModelPipeline(dg.Component, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the assets of the model; its name is its folder's."""
         folder = ModelFolder(folder_of(context), self.declaration)
-        return dg.Definitions(assets=[*release_assets(folder), *watch_assets(folder)])
+        return dg.Definitions(assets=[*release_assets(folder), *watch_assets(folder), reproduction_asset(folder)])
 
 
 def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:

@@ -20,6 +20,7 @@ from mlops_assets.orchestration.model_declaration import ModelDeclaration, Model
 from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
 from mlops_assets.orchestration.origins import plan_of
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.reproduction import REPRODUCTION, reproduce_schedule
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.retention import declared_retention, retention_schedule
 from mlops_assets.orchestration.schedules import refresh_schedule, whole_tables_schedule
@@ -28,7 +29,7 @@ from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import DEFAULT_HOME
 from mlops_assets.validation import Promise
 
-REFRESH_JOB, REFRESH_WHOLE_JOB, RELEASE_JOB = "refresh", "refresh_whole", "release"
+REFRESH_JOB, REFRESH_WHOLE_JOB, RELEASE_JOB, REPRODUCE_JOB = "refresh", "refresh_whole", "release", "reproduce"
 DATA_STAGES = ("raw", "validated", "quarantine", "features")
 
 D = TypeVar("D", bound=BaseModel)
@@ -58,7 +59,9 @@ def project_definitions(path: str | Path) -> dg.Definitions:
         watched = {w: {n: f for n, f in models.items() if f.declaration.monitor.windows == w} for w in windows}
         names = {w: f"watch_{w.every}s" + (f"_{n}" if n else "") for n, w in enumerate(windows)}
         watch = {w: dg.define_asset_job(names[w], selection=_chain(watched[w], WATCH_CHAIN)) for w in windows}
-        jobs += [release, *watch.values()]
+        reproduce = dg.define_asset_job(REPRODUCE_JOB, selection=_chain(models, [REPRODUCTION]))
+        jobs += [release, *watch.values(), reproduce]
+        schedules += [reproduce_schedule(models, job_name=REPRODUCE_JOB)]
         sensors += [retrain_sensor(models, job_name=RELEASE_JOB, inputs=inputs), watch_sensor(models, jobs=watch)]
     if daily:
         jobs += [

@@ -1,6 +1,7 @@
 """Fits what a policy declares on the rows of a training window."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,9 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
         "0 takes the declared number.",
     )
     patience: int = Field(default=30, ge=1, description="Rounds without gain on the validation days before stopping.")
+    reproduce: Literal["weekly", "never"] = Field(
+        default="weekly", description="How often what is live is fitted again from its record, to see that it can be."
+    )
 
     @field_validator("trainer")
     @classmethod

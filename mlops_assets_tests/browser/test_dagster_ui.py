@@ -107,7 +107,7 @@ def test_sensors_and_schedule_are_running(dagster):
     """Without anybody having turned them on."""
     page = dagster.visit("/automation")
 
-    for name in ("retrain", "watch", "freshness", "refresh", "refresh_whole"):
+    for name in ("retrain", "watch", "freshness", "refresh", "refresh_whole", "reproduce"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     states = dagster.ask(
         "{workspaceOrError {... on Workspace {locationEntries {locationOrLoadError {... on RepositoryLocation {"
@@ -115,7 +115,9 @@ def test_sensors_and_schedule_are_running(dagster):
     )["workspaceOrError"]["locationEntries"][0]["locationOrLoadError"]["repositories"][0]
     running = {each["name"]: each["sensorState"]["status"] for each in states["sensors"]}
     running |= {each["name"]: each["scheduleState"]["status"] for each in states["schedules"]}
-    assert running == dict.fromkeys(["retrain", "watch", "freshness", "refresh", "refresh_whole"], "RUNNING")
+    assert running == dict.fromkeys(
+        ["retrain", "watch", "freshness", "refresh", "refresh_whole", "reproduce"], "RUNNING"
+    )
 
 
 # --- pictures -------------------------------------------------------------------------------------

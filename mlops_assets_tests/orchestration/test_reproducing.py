@@ -3,15 +3,18 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.governance import Event
+from mlops_assets.orchestration.reproduction import reproduce_schedule
+from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.steps import reproduce
 from mlops_assets.orchestration.steps.row_differences import first_difference
-from mlops_assets.records import ModelVersion
+from mlops_assets.records import ModelVersion, Reproduction
 from mlops_assets_tests._shop import (
     LIVE,
     MODEL,
@@ -172,3 +175,62 @@ def test_the_first_difference_of_rows_is_told(now, words):
     said = first_difference(ROWS, now, key="id", tables={"temp": "features/weather"}, otherwise="validated/flights")
 
     assert words in said
+
+
+# --- once a week ----------------------------------------------------------------------------------
+
+
+def test_the_asset_makes_what_is_live_again_and_says_so(shop):
+    """As a check that blocks nothing, with the level among its metadata."""
+    result = shop.materialize(f"{MODEL}/reproduction", at=NEXT)
+
+    check = shop.checks(result)["equal"]
+    kept = shop.home.records.get((MODEL, "reproduction"), None, Reproduction)
+    assert result.success
+    assert check.passed
+    assert check.description == "version 1: equal here"
+    assert kept.fits == {1: recorded(shop).sha256}
+    assert kept.at == NEXT
+
+
+def test_a_version_that_does_not_come_out_again_fails_the_check_and_not_the_run(shop):
+    """Whoever is called sees the reason; what is live stays."""
+    on_record(shop, part__spec__json="0" * 64)
+
+    result = shop.materialize(f"{MODEL}/reproduction", at=NEXT)
+
+    assert result.success
+    assert not shop.checks(result)["equal"].passed
+    assert "The record was changed" in shop.checks(result)["equal"].description
+
+
+def tick(shop: Shop, at=NEXT):
+    """Ask the schedule what it would run."""
+    repository = shop.definitions.get_repository_def()
+    schedule = repository.get_schedule_def("reproduce")
+    home = HomeResource(path=str(shop.home.root))
+    context = dg.build_schedule_context(scheduled_execution_time=at, resources={"home": home}, instance=shop.instance)
+    return schedule, schedule.evaluate_tick(context)
+
+
+def test_once_a_week_what_is_live_is_asked_for(shop):
+    """One run for each model, the same one if the tick is repeated."""
+    schedule, first = tick(shop)
+    _, again = tick(shop)
+
+    assert schedule.cron_schedule == "41 4 * * 1"
+    assert [request.asset_selection for request in first.run_requests] == [[dg.AssetKey([MODEL, "reproduction"])]]
+    assert first.run_requests[0].run_key == again.run_requests[0].run_key
+
+
+def test_a_model_that_is_not_to_be_reproduced_is_left_alone(shop):
+    """As declared; and so is one that is not live."""
+    training = shop.folder.declaration.training.model_copy(update={"reproduce": "never"})
+    never = replace(shop.folder, declaration=shop.folder.declaration.model_copy(update={"training": training}))
+    schedule = reproduce_schedule({MODEL: never}, job_name="reproduce")
+    home = HomeResource(path=str(shop.home.root))
+
+    asked = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=NEXT, resources={"home": home}))
+
+    assert not asked.run_requests
+    assert "no model is live" in asked.skip_message
