@@ -15,6 +15,7 @@ import rfc8785
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_PADDING = 64  # bytes, Arrow's
 BATCH_ROWS = 65_536  # part of the digest's definition: changing it changes every table digest
 
 
@@ -110,6 +111,83 @@ def _own(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pa.chunked_array([pa.concat_arrays([chunk.slice(0, 0), chunk]) for chunk in column.chunks], column.type)
 
 
+class TableDigest:
+    """The digest of a table whose rows come piece by piece, the same as `sha256_table` gives of all of them at once.
+
+    Holds rows of up to two batches; of columns with lists or structs in them, all rows until the end.
+    """
+
+    def __init__(self, schema: "pa.Schema") -> None:
+        import pyarrow as pa  # 40 MB that the endpoint, which hashes bundles only, does without
+
+        self._sink = _HashSink()
+        self._file = pa.PythonFile(self._sink, mode="w")
+        self._writer: pa.ipc.RecordBatchStreamWriter | None = None
+        self._pending = schema.remove_metadata().empty_table()
+
+    def update(self, rows: "pa.Table") -> None:
+        """Take the next rows in; their columns must be those of the schema."""
+        import pyarrow as pa
+
+        rows = rows.replace_schema_metadata(None)
+        self._pending = pa.concat_tables([self._pending, rows]) if self._pending.num_rows else rows
+        full = (self._pending.num_rows - 1) // BATCH_ROWS * BATCH_ROWS
+        for end in (full, full - BATCH_ROWS):
+            if end > 0 and _pads(self._pending.slice(end)):
+                self._write(_whole(self._pending), end)
+                self._pending = self._pending.slice(end)
+                return
+
+    def hexdigest(self) -> str:
+        """Give the digest; no rows can be taken in after that."""
+        self._write(_whole(self._pending), self._pending.num_rows).close()
+        return self._sink.hash.hexdigest()
+
+    def _write(self, whole: "pa.Table", end: int) -> "pa.ipc.RecordBatchStreamWriter":
+        import pyarrow as pa
+
+        self._writer = self._writer or pa.ipc.new_stream(self._file, whole.schema)
+        for start in range(0, end, BATCH_ROWS):
+            for batch in whole.slice(start, BATCH_ROWS).to_batches():
+                self._writer.write_batch(batch)
+        return self._writer
+
+
+def _whole(table: "pa.Table") -> "pa.Table":
+    """Give the columns as they are hashed, each in one piece."""
+    import pyarrow as pa
+
+    columns, names = [], []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for part, settled in zip(("", "?"), _settled(column), strict=False):
+            columns.append(settled)
+            names.append(name + part)
+    return pa.table([_own(column) for column in columns], names=names).combine_chunks()
+
+
+def _pads(rest: "pa.Table") -> bool:
+    """Tell whether `rest` is enough to hash the batch before it.
+
+    Arrow pads the text of a batch to 64 bytes with the text that follows, so that belongs to the digest.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in rest.columns:
+        if pa.types.is_nested(column.type):
+            return False
+        if _is_text(column.type) and (pc.sum(pc.binary_length(column)).as_py() or 0) < _PADDING:
+            return False
+    return True
+
+
+def _is_text(dtype: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(is_kind(dtype) for is_kind in kinds)
+
+
 def sha256_table(table: "pa.Table") -> str:
     """Give the content digest of `table`: values, order, names and types, but not chunking, metadata or nullability.
 
@@ -118,17 +196,6 @@ def sha256_table(table: "pa.Table") -> str:
     >>> sha256_table(a) == sha256_table(b)
     True
     """
-    import pyarrow as pa  # 40 MB that the endpoint, which hashes bundles only, does without
-
-    columns, names = [], []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        for part, settled in zip(("", "?"), _settled(column), strict=False):
-            columns.append(settled)
-            names.append(name + part)
-    whole = pa.table([_own(column) for column in columns], names=names).combine_chunks()
-    sink = _HashSink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), whole.schema) as writer:
-        for start in range(0, whole.num_rows, BATCH_ROWS):
-            for batch in whole.slice(start, BATCH_ROWS).to_batches():
-                writer.write_batch(batch)
-    return sink.hash.hexdigest()
+    digest = TableDigest(table.schema)
+    digest.update(table)
+    return digest.hexdigest()

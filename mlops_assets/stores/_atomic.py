@@ -59,13 +59,18 @@ def checked_name(kind: str, name: str) -> str:
     return name
 
 
-def flush_folder(folder: Path) -> None:
-    """Bring renames inside `folder` to the disk, so that they outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def flush_file(path: Path) -> None:
+    """Bring what was written to `path` to the disk, so that it outlives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring new names inside `folder` to the disk; a folder is flushed as a file is."""
+    flush_file(folder)
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

@@ -1,9 +1,12 @@
 """Versioned tables on Delta Lake: a write replaces whole partitions in one commit, and every version stays readable.
 
 The digest and row count of each partition written travel in the commit's own metadata, so a table's digest is known
-exactly when its rows are there, and without reading them. Old versions stay until somebody names those to keep
-(`keep_only`), and the log stays for ever: a model must be able to find the very rows it was trained on. A process
-killed at any moment leaves the old version or the new one, and at worst a file that no version names.
+exactly when its rows are there, and without reading them. Files are on the disk before a commit names them. A commit
+goes on top of the version it was made for or is made again, so the rows of rivals are never lost or mixed.
+
+Old versions stay until somebody names those to keep (`keep_only`), and the log stays for ever: a model must be able to
+find the very rows it was trained on. A process killed at any moment leaves the old version or the new one, and at worst
+a file that no version names.
 """
 
 import json
@@ -11,7 +14,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,25 +24,26 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from mlops_assets.digests import sha256_parts, sha256_table
 from mlops_assets.errors import StoreError, UnknownNameError, examples
 from mlops_assets.records import Column, TableVersion
-from mlops_assets.stores._atomic import checked_name, remedy
+from mlops_assets.stores._atomic import checked_name, flush_file, flush_folder, remedy
+from mlops_assets.stores._staging import Staging
+from mlops_assets.stores._table_files import PARTITION as PARTITION
 
-PARTITION = "partition"  # the internal column; rows must not bring one of that name
 WHOLE = ""  # the ledger's key for the content of an unpartitioned table
 
-COMMIT_ATTEMPTS = 20  # of writers that keep replacing the same partition; other partitions never collide
+COMMIT_ATTEMPTS = 100  # a commit goes on top of the newest version only; of writers at once one gets there at a time
 REOPEN_AFTER_WRITES = 32  # a handle slows down with every commit it makes; a fresh one reads the checkpoint
 
 _SETTINGS = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.checkpointInterval": "50",
-    "delta.dataSkippingNumIndexedCols": "0",  # we prune by partition only, and column statistics double a commit
 }
 NOTE = "mlops_assets"  # our entry in a commit's metadata
 _CONTENT_UNTOUCHED = frozenset({"CREATE TABLE", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END"})
@@ -106,7 +111,7 @@ class TableStore:
             StoreError: The columns do not fit the table or cannot be kept, or the disk refused.
         """
         key = WHOLE if partition is None else partition
-        return self._write(table, {key: rows}, {key: extra or {}}, partition)
+        return self._write(table, {key: rows}, {key: extra or {}}, partitioned=partition is not None)
 
     def write_partitions(
         self, table: str, parts: Mapping[str, pa.Table], *, extra: Notes | None = None
@@ -118,30 +123,39 @@ class TableStore:
         Raises:
             StoreError: As for `write`; or `parts` is empty.
         """
-        if not parts:
-            raise StoreError(f"No partitions of table {table!r} were given, so there is nothing to write.", table=table)
-        return self._write(table, dict(sorted(parts.items())), extra or {}, min(parts))
+        return self._write(table, parts, extra or {}, partitioned=True)
 
-    def _write(self, table: str, parts: dict[str, pa.Table], extra: Notes, partition: str | None) -> TableVersion:
-        partitioned = partition is not None
-        if partitioned and WHOLE in parts:
-            raise StoreError(f"A partition of table {table!r} has an empty key. Give each a name.", table=table)
-        parts = {key: _storable(rows, table=table) for key, rows in parts.items()}
+    @contextmanager
+    def begin(self, table: str, columns: Iterable[pa.Schema], *, partitioned: bool) -> "Iterator[TableWrite]":
+        """Begin a write that takes its rows piece by piece; `columns` are those of all of them.
+
+        Nobody sees any of the rows before the write is committed, and without that they are dropped.
+
+        Raises:
+            StoreError: The columns do not fit the table or cannot be kept.
+        """
+        wanted = [_storable_schema(schema, table=table) for schema in columns]
         with self._lock:
-            for attempt in range(COMMIT_ATTEMPTS):
-                try:
-                    return self._commit(table, parts, extra, partitioned=partitioned)
-                except (CommitFailedError, _CreatedMeanwhileError):
-                    self._handles.pop(table, None)
-                    time.sleep(0.005 * attempt)
-                except (DeltaError, OSError) as error:
-                    self._handles.pop(table, None)
-                    raise _refused(table, self._folder(table), error) from error
+            schema = self._schema_with(table, self._fresh(table), wanted, partitioned)
+            write = TableWrite(self, table, wanted, schema, partitioned)
+        try:
+            yield write
+        finally:
+            write.staging.discard()
+
+    def _write(self, table: str, parts: Mapping[str, pa.Table], extra: Notes, *, partitioned: bool) -> TableVersion:
+        for _ in range(COMMIT_ATTEMPTS):
+            with self.begin(table, [rows.schema for rows in parts.values()], partitioned=partitioned) as write:
+                for key, rows in parts.items():
+                    write.add(rows, partition=key if partitioned else None)
+                with suppress(_WidenedMeanwhileError):
+                    return self._commit(write, extra, look_first=False)
         raise _contended(table, parts)
 
-    def _commit(self, table: str, parts: dict[str, pa.Table], extra: Notes, *, partitioned: bool) -> TableVersion:
-        handle = self._fresh(table)
-        schema = _schema(handle.delta) if handle else None
+    def _schema_with(
+        self, table: str, handle: _Handle | None, columns: Sequence[pa.Schema], partitioned: bool
+    ) -> pa.Schema:
+        """Give the columns that `table` will have once it is written with `columns`."""
         if handle and bool(handle.delta.metadata().partition_columns) != partitioned:
             begun, asked = ("whole", "by partition") if partitioned else ("by partition", "whole")
             raise StoreError(
@@ -149,53 +163,95 @@ class TableStore:
                 f"Write it as it was begun, or under another name.",
                 table=table,
             )
-        if partitioned:
-            schema = _widened(schema, parts, table=table)
-            parts = {key: _aligned(rows, schema) for key, rows in parts.items()}
+        return _widened(_schema(handle.delta) if handle and partitioned else None, columns, table=table)
+
+    def _commit(self, write: "TableWrite", extra: Notes, *, look_first: bool) -> TableVersion:
+        """Commit on top of the newest version, or without `look_first` of the one seen when the write began."""
+        table = write.table
         contents = {
-            key: Content(sha256_table(rows), rows.num_rows, dict(extra.get(key, {}))) for key, rows in parts.items()
+            key: Content(sha256, rows, dict(extra.get(key, {})))
+            for key, (sha256, rows) in write.staging.contents().items()
         }
-        if handle is None or any(not _holds(handle.ledger, key, content) for key, content in contents.items()):
-            handle = self._replace(table, handle, parts, contents, partitioned=partitioned)
+        if not contents:
+            raise StoreError(f"No partitions of table {table!r} were given, so there is nothing to write.", table=table)
+        with self._lock:
+            for attempt in range(COMMIT_ATTEMPTS):
+                try:
+                    handle = self._fresh(table) if look_first or attempt else self._handles.get(table)
+                    return self._committed(write, handle, contents)
+                except (CommitFailedError, _CreatedMeanwhileError):
+                    time.sleep(min(0.005 * attempt, 0.1))
+                except (DeltaError, OSError) as error:
+                    self._handles.pop(table, None)
+                    raise _refused(table, self._folder(table), error) from error
+        raise _contended(table, contents)
+
+    def _committed(self, write: "TableWrite", handle: _Handle | None, contents: _Ledger) -> TableVersion:
+        if self._schema_with(write.table, handle, write.columns, write.partitioned) != write.staging.schema:
+            raise _WidenedMeanwhileError(
+                f"Columns were added to table {write.table!r} by another process while {examples(contents)} was being "
+                f"written, so nothing of it was kept. Run it again.",
+                table=write.table,
+            )
+        replaced = [key for key, content in contents.items() if not handle or not _holds(handle.ledger, key, content)]
+        if handle is None or replaced:
+            handle = self._replace(write, handle, replaced, contents)
         elif any(handle.ledger[key] != content for key, content in contents.items()):
-            self._note(table, handle, contents)
+            self._note(write.table, handle, contents)
         digests = {key: content.sha256 for key, content in contents.items()}
         return TableVersion(
-            table=table,
+            table=write.table,
             version=handle.delta.version(),
-            sha256=sha256_parts(digests) if partitioned else digests[WHOLE],
+            sha256=sha256_parts(digests) if write.partitioned else digests[WHOLE],
             rows=sum(content.rows for content in contents.values()),
             columns=_columns(_schema(handle.delta)),
-            partitions=digests if partitioned else {},
+            partitions=digests if write.partitioned else {},
         )
 
-    def _replace(
-        self,
-        table: str,
-        handle: _Handle | None,
-        parts: dict[str, pa.Table],
-        contents: dict[str, Content],
-        *,
-        partitioned: bool,
-    ) -> _Handle:
-        rows = _labelled(parts) if partitioned else parts[WHOLE]
-        note = _as_note(contents)
+    def _replace(self, write: "TableWrite", handle: _Handle | None, keys: Sequence[str], contents: _Ledger) -> _Handle:
+        """Commit the files of `keys` in place of those there, and only on top of the version that was looked at."""
+        table, files = write.table, write.staging.hand_over(keys)
+        by = [PARTITION] if write.partitioned else []
+        # With retries delta-rs would put the commit behind a rival's without looking which files that one added.
+        properties = CommitProperties(custom_metadata=_as_note(contents), max_commit_retries=0)
         if handle is None:
-            self._create(table, rows, note, partitioned=partitioned)
+            self._create(table, write.staging.schema, files, by, properties)
+            self._flush(table, 0)
             return self._opened(table)
-        write_deltalake(
-            handle.delta,
-            rows,
+        schema = _delta_schema(write.staging.schema, by, handle.delta if write.partitioned else None)
+        self._enable(table, handle, schema)
+        handle.delta.create_write_transaction(
+            [*files],
             mode="overwrite",
-            predicate=_either(parts) if partitioned else None,
-            schema_mode="merge" if partitioned else "overwrite",
-            commit_properties=CommitProperties(custom_metadata=note),
+            schema=schema,
+            partition_by=by,
+            partition_filters=[(PARTITION, "in", list(keys))] if write.partitioned else None,
+            commit_properties=properties,
         )
+        self._flush(table, handle.delta.version() + 1)
+        handle.delta.update_incremental()
         handle.writes += 1
         if handle.writes >= REOPEN_AFTER_WRITES:
             return self._opened(table)
         self._read_up(table, handle)
         return handle
+
+    def _flush(self, table: str, version: int) -> None:
+        """Bring a commit to the disk, so that it outlives a power cut; the files it names are there already."""
+        log = self._folder(table) / "_delta_log"
+        flush_file(log / f"{version:020d}.json")
+        flush_folder(log)
+
+    def _enable(self, table: str, handle: _Handle, schema: Schema) -> None:
+        """Say in the table what its readers must know before its first time without a zone."""
+        zoneless = any(pa.types.is_timestamp(type) and type.tz is None for type in pa.schema(schema.to_arrow()).types)
+        if zoneless and "timestampNtz" not in (handle.delta.protocol().reader_features or ()):
+            handle.delta.alter.add_feature(
+                TableFeatures.TimestampWithoutTimezone,
+                allow_protocol_versions_increase=True,
+                commit_properties=CommitProperties(custom_metadata=_as_note({}), max_commit_retries=0),
+            )
+            handle.delta.update_incremental()
 
     def _note(self, table: str, handle: _Handle, contents: _Ledger) -> None:
         """Put what is to be noted of rows that stay as they are into a commit without rows."""
@@ -210,16 +266,18 @@ class TableStore:
         handle.delta.update_incremental()
         self._read_up(table, handle)
 
-    def _create(self, table: str, rows: pa.Table, note: dict[str, Any], *, partitioned: bool) -> None:
+    def _create(
+        self, table: str, schema: pa.Schema, files: list[AddAction], by: list[str], properties: CommitProperties
+    ) -> None:
         try:
-            write_deltalake(
-                self._folder(table),
-                rows,
+            create_table_with_add_actions(
+                str(self._folder(table)),
+                _delta_schema(schema, by, None),
+                files,
                 mode="error",
-                partition_by=[PARTITION] if partitioned else None,
+                partition_by=by,
                 configuration=_SETTINGS,
-                # With retries delta-rs appends to a table that somebody else makes between its look and its commit.
-                commit_properties=CommitProperties(custom_metadata=note, max_commit_retries=0),
+                commit_properties=properties,
             )
         except DeltaError as error:
             if self.exists(table):
@@ -352,8 +410,7 @@ class TableStore:
                     self._note(table, handle, noted)
                     return
                 except CommitFailedError:
-                    self._handles.pop(table, None)
-                    time.sleep(0.005 * attempt)
+                    time.sleep(min(0.005 * attempt, 0.1))
         raise _contended(table, extra)
 
     def differing(self, table: str, parts: Mapping[str, pa.Table]) -> tuple[str, ...]:
@@ -361,7 +418,7 @@ class TableStore:
         with self._lock:
             handle = self._at(table, None)
             stored = {key: _storable(rows, table=table) for key, rows in parts.items()}
-            schema = _widened(_schema(handle.delta), stored, table=table)
+            schema = _widened(_schema(handle.delta), [rows.schema for rows in stored.values()], table=table)
             return tuple(
                 key
                 for key, rows in stored.items()
@@ -491,8 +548,54 @@ class TableStore:
         handle.ledger, handle.ledger_version = ledger, handle.delta.version()
 
 
+class TableWrite:
+    """A write that takes its rows piece by piece; see `TableStore.begin`."""
+
+    def __init__(
+        self, store: TableStore, table: str, columns: Sequence[pa.Schema], schema: pa.Schema, partitioned: bool
+    ) -> None:
+        self.table, self.columns, self.partitioned = table, columns, partitioned
+        self.staging = Staging(store._folder(table), schema)
+        self._store = store
+
+    def add(self, rows: pa.Table, *, partition: str | None = None) -> None:
+        """Put `rows` behind those that were added to the same partition before."""
+        if self.partitioned == (not partition):
+            how = "by partition" if self.partitioned else "whole"
+            raise StoreError(
+                f"Table {self.table!r} is being written {how}, and rows came for partition {partition!r}. "
+                f"Give each piece the key of its partition, or none at all.",
+                table=self.table,
+            )
+        schema = self.staging.schema
+        if unknown := [name for name in rows.column_names if name not in schema.names]:
+            raise StoreError(
+                f"Columns {examples(unknown)} came for table {self.table!r}, and the write was begun without them. "
+                f"Name the columns of all pieces when it begins.",
+                table=self.table,
+                columns=tuple(unknown),
+            )
+        known = pa.schema(schema.field(name) for name in rows.column_names)
+        try:
+            self.staging.add(partition or WHOLE, _aligned(_cast(rows, known, table=self.table), schema))
+        except OSError as error:
+            raise _refused(self.table, self._store._folder(self.table), error) from error
+
+    def commit(self, *, extra: Notes | None = None) -> TableVersion:
+        """Let the rows replace what is in their partitions, all in one commit, and give the version that holds them.
+
+        Raises:
+            StoreError: The disk refused, or others changed the table all the time.
+        """
+        return self._store._commit(self, extra or {}, look_first=True)
+
+
 class _CreatedMeanwhileError(Exception):
     """Another process made the table between our look and our commit."""
+
+
+class _WidenedMeanwhileError(StoreError):
+    """Another process added columns to the table while rows were made ready for the ones it had."""
 
 
 def _holds(ledger: _Ledger, key: str, content: Content) -> bool:
@@ -546,13 +649,18 @@ def _files(delta: DeltaTable, folder: Path) -> list[tuple[str, str]]:
 
 def _storable(rows: pa.Table, *, table: str) -> pa.Table:
     """Give `rows` in the types they will be read back in, so that the digest holds for what is read."""
-    if PARTITION in rows.column_names:
+    return _cast(rows, _storable_schema(rows.schema, table=table), table=table)
+
+
+def _storable_schema(schema: pa.Schema, *, table: str) -> pa.Schema:
+    """Give the types in which rows of `schema` will be read back."""
+    if PARTITION in schema.names:
         raise StoreError(
             f"Table {table!r} cannot take a column called {PARTITION!r}: that is where it keeps the partition key. "
             f"Drop or rename the column.",
             table=table,
         )
-    if untyped := [column.name for column in rows.schema if pa.types.is_null(column.type)]:
+    if untyped := [column.name for column in schema if pa.types.is_null(column.type)]:
         raise StoreError(
             f"Table {table!r} cannot take columns without a type: {examples(untyped)} hold only nulls. "
             f"Cast them to the type they would have.",
@@ -560,14 +668,26 @@ def _storable(rows: pa.Table, *, table: str) -> pa.Table:
             columns=tuple(untyped),
         )
     try:
-        settled = pa.schema({column.name: _settled(column.type) for column in rows.schema})
-        return rows.cast(settled).cast(pa.schema(Schema.from_arrow(settled).to_arrow()))
+        settled = pa.schema((column.name, _settled(column.type)) for column in schema)
+        return pa.schema(Schema.from_arrow(settled).to_arrow())
     except Exception as error:  # deltalake raises a bare Exception for a type it does not know
-        raise StoreError(
-            f"Table {table!r} cannot keep these columns: {_first_line(error)}. Cast them to numbers, text, booleans, "
-            f"dates or UTC timestamps in microseconds.",
-            table=table,
-        ) from error
+        raise _unkept(table, error) from error
+
+
+def _cast(rows: pa.Table, schema: pa.Schema, *, table: str) -> pa.Table:
+    try:
+        nested = any(pa.types.is_nested(dtype) for dtype in schema.types)  # those are equal whatever their items' names
+        return rows if rows.schema == schema and not nested else rows.cast(schema)
+    except pa.ArrowException as error:
+        raise _unkept(table, error) from error
+
+
+def _unkept(table: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"Table {table!r} cannot keep these columns: {_first_line(error)}. Cast them to numbers, text, booleans, "
+        f"dates or UTC timestamps in microseconds.",
+        table=table,
+    )
 
 
 def stored_digest(rows: pa.Table, *, table: str) -> str:
@@ -586,11 +706,11 @@ def _settled(type: pa.DataType) -> pa.DataType:
     return _SIGNED.get(type, type)
 
 
-def _widened(schema: pa.Schema | None, parts: Mapping[str, pa.Table], *, table: str) -> pa.Schema:
-    """Give the table's columns first and in its order, then what `parts` add to them."""
+def _widened(schema: pa.Schema | None, wanted: Iterable[pa.Schema], *, table: str) -> pa.Schema:
+    """Give the table's columns first and in its order, then those that are new."""
     columns = {column.name: column.type for column in schema or () if column.name != PARTITION}
-    for rows in parts.values():
-        for column in rows.schema:
+    for each in wanted:
+        for column in each:
             if columns.setdefault(column.name, column.type) != column.type:
                 raise StoreError(
                     f"Column {column.name!r} of table {table!r} is {columns[column.name]}, and {column.type} was to be "
@@ -601,23 +721,21 @@ def _widened(schema: pa.Schema | None, parts: Mapping[str, pa.Table], *, table: 
     return pa.schema(columns)
 
 
+def _delta_schema(schema: pa.Schema, by: Sequence[str], delta: DeltaTable | None) -> Schema:
+    """Give `schema` as Delta has it, the columns that are in `delta` already as they are there."""
+    known = delta.schema().fields if delta else []
+    names = {column.name for column in known}
+    new = pa.schema([*schema, *(pa.field(name, pa.string()) for name in by)])
+    return Schema([*known, *(column for column in Schema.from_arrow(new).fields if column.name not in names)])
+
+
 def _aligned(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give `rows` with exactly the columns of `schema`, nulls for those they lack."""
-    nulls = {column.name: pa.nulls(rows.num_rows, column.type) for column in schema}
-    return pa.table({**nulls, **dict(zip(rows.column_names, rows.columns, strict=True))}, schema=schema)
-
-
-def _labelled(parts: Mapping[str, pa.Table]) -> pa.Table:
-    """Give all rows as one table, each with the key of its partition."""
-    return pa.concat_tables(
-        [rows.append_column(PARTITION, pa.repeat(pa.scalar(key), rows.num_rows)) for key, rows in parts.items()]
-    )
-
-
-def _either(keys: Iterable[str]) -> str:
-    """Give the SQL condition that a row belongs to one of the partitions `keys`."""
-    quoted = ["'" + key.replace("'", "''") + "'" for key in keys]
-    return f"{PARTITION} = {quoted[0]}" if len(quoted) == 1 else f"{PARTITION} IN ({', '.join(quoted)})"
+    if rows.schema == schema:
+        return rows
+    there = dict(zip(rows.column_names, rows.columns, strict=True))
+    nulls = {each.name: pa.nulls(rows.num_rows, each.type) for each in schema if each.name not in there}
+    return pa.table({**nulls, **there}, schema=schema)
 
 
 def _span(keys: Iterable[str]) -> str:

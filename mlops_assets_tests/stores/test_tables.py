@@ -6,11 +6,13 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
+import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -18,7 +20,8 @@ from deltalake import DeltaTable, write_deltalake
 from mlops_assets.digests import sha256_parts, sha256_table
 from mlops_assets.errors import StoreError, UnknownNameError
 from mlops_assets.records import Column
-from mlops_assets.stores import tables
+from mlops_assets.stores import _staging, _table_files, tables
+from mlops_assets.stores._staging import Staging
 from mlops_assets.stores.tables import TableNotFoundError, TableStore
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
@@ -411,8 +414,8 @@ def test_versions_stay_right_over_hundreds_of_commits(store):
 
 def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
     """Row order survives a partition that is split over files."""
-    small_files = {**tables._SETTINGS, "delta.targetFileSize": "20000"}
-    monkeypatch.setattr(tables, "_SETTINGS", small_files)
+    monkeypatch.setattr(_table_files, "FILE_BYTES", 20_000)
+    monkeypatch.setattr(_table_files, "GROUP_ROWS", 5_000)
     rows = pa.table({"x": random.Random(0).sample(range(10**9), 60_000)})
 
     store.write("x", rows, partition="p")
@@ -424,25 +427,182 @@ def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
 @pytest.mark.parametrize("partition", [None, "p"])
 def test_a_table_made_by_a_rival_meanwhile_is_written_over_not_added_to(store, monkeypatch, partition):
     """Two processes see no table and both write it: the later content stays, never both."""
+    create = tables.create_table_with_add_actions
 
-    def with_rival(folder, rows, **how):
-        def batches():
-            monkeypatch.setattr(tables, "write_deltalake", write_deltalake)
-            rival = threading.Thread(
-                target=lambda: TableStore(store.root).write("x", delays(1, 2, 3), partition=partition)
-            )
-            rival.start()
-            rival.join()
-            yield from rows.to_batches()
+    def with_rival(*arguments, **how):
+        monkeypatch.setattr(tables, "create_table_with_add_actions", create)
+        TableStore(store.root).write("x", delays(1, 2, 3), partition=partition)
+        create(*arguments, **how)
 
-        write_deltalake(folder, pa.RecordBatchReader.from_batches(rows.schema, batches()), **how)
-
-    monkeypatch.setattr(tables, "write_deltalake", with_rival)
+    monkeypatch.setattr(tables, "create_table_with_add_actions", with_rival)
 
     store.write("x", delays(9), partition=partition)
 
     assert store.read("x").equals(delays(9))
     assert store.version("x").version == 1
+
+
+def _overtaken(store: TableStore, monkeypatch, rival: Callable[[TableStore], object]) -> None:
+    """Let a rival commit between the look at the table and the next commit of `store`."""
+    hand_over = Staging.hand_over
+
+    def overtaken(staging, keys):
+        monkeypatch.setattr(Staging, "hand_over", hand_over)
+        rival(TableStore(store.root))
+        return hand_over(staging, keys)
+
+    monkeypatch.setattr(Staging, "hand_over", overtaken)
+
+
+@pytest.mark.parametrize("key", [DAYS[0], "2013-01-04"])
+def test_of_rivals_for_one_partition_the_last_one_stays(three_days, monkeypatch, key):
+    """Also where neither of them saw the partition before: there are never the rows of both."""
+    _overtaken(three_days, monkeypatch, lambda rival: rival.write("raw/delays", delays(1, 2, 3), partition=key))
+
+    three_days.write("raw/delays", delays(9), partition=key)
+
+    assert three_days.read("raw/delays", partitions=[key])["delay"].to_pylist() == [9]
+    assert three_days.version("raw/delays").version == 2
+
+
+def test_rivals_for_different_partitions_both_stay(three_days, monkeypatch):
+    """Who comes second commits on top of the first."""
+    _overtaken(three_days, monkeypatch, lambda rival: rival.write("raw/delays", delays(1), partition=DAYS[0]))
+
+    three_days.write("raw/delays", delays(9), partition=DAYS[1])
+
+    assert three_days.read("raw/delays")["delay"].to_pylist() == [1, 9, 2, 12]
+
+
+def test_rows_made_ready_before_a_rival_added_a_column_get_it_too(three_days, monkeypatch):
+    """Their digest is that of what is read back."""
+    wider = delays(3).append_column("gate", [["A1"]])
+    _overtaken(three_days, monkeypatch, lambda rival: rival.write("raw/delays", wider, partition=DAYS[0]))
+
+    written = three_days.write("raw/delays", delays(9), partition=DAYS[1])
+
+    assert three_days.read("raw/delays", partitions=[DAYS[1]])["gate"].to_pylist() == [None]
+    assert written.partitions[DAYS[1]] == sha256_table(three_days.read("raw/delays", partitions=[DAYS[1]]))
+
+
+def test_rows_that_come_in_pieces_are_one_version(three_days, monkeypatch):
+    """More than may be held go to files at once, and are the same as if they had come together."""
+    monkeypatch.setattr(_staging, "HELD_BYTES", 2_000)
+    pieces = [delays(*range(start, start + 100)) for start in range(0, 1000, 100)]
+
+    with three_days.begin("raw/delays", [pieces[0].schema], partitioned=True) as write:
+        for piece in pieces:
+            write.add(piece, partition=DAYS[0])
+            write.add(piece, partition="2013-01-04")
+        assert three_days.version("raw/delays").rows == 6
+        written = write.commit(extra={DAYS[0]: {"stamp": "a"}})
+
+    whole = pa.concat_tables(pieces)
+    assert three_days.read("raw/delays", partitions=[DAYS[0]]).equals(whole)
+    assert written.partitions == dict.fromkeys((DAYS[0], "2013-01-04"), sha256_table(whole))
+    assert three_days.contents("raw/delays")[DAYS[0]].extra == {"stamp": "a"}
+    assert written.version == 1
+
+
+def test_a_write_that_is_not_committed_leaves_nothing(three_days, monkeypatch):
+    """Neither rows nor files."""
+    monkeypatch.setattr(_staging, "HELD_BYTES", 1)
+    before = three_days.version("raw/delays"), sorted(three_days.root.rglob("*.parquet"))
+
+    with three_days.begin("raw/delays", [delays().schema], partitioned=True) as write:
+        write.add(delays(1), partition=DAYS[0])
+        assert len(list(three_days.root.rglob("*.parquet"))) == len(before[1]) + 1
+
+    assert (three_days.version("raw/delays"), sorted(three_days.root.rglob("*.parquet"))) == before
+
+
+def test_pieces_of_what_is_there_commit_nothing_and_leave_no_file(three_days, monkeypatch):
+    """Known only once the last piece came, and then the files go."""
+    monkeypatch.setattr(_staging, "HELD_BYTES", 1)
+    before = three_days.version("raw/delays"), sorted(three_days.root.rglob("*.parquet"))
+
+    three_days.write("raw/delays", delays(1, 11), partition=DAYS[1])
+
+    assert (three_days.version("raw/delays"), sorted(three_days.root.rglob("*.parquet"))) == before
+
+
+def test_a_partition_that_is_there_already_is_not_written_again(three_days):
+    """Of a range only what changed gets new files, still in one commit."""
+    before = three_days.version("raw/delays").version
+
+    parts = {DAYS[0]: delays(0, 10), DAYS[1]: delays(5)}
+    written = three_days.write_partitions("raw/delays", parts)
+
+    assert written.version == before + 1
+    files = {day: len(list((three_days.root / f"raw/delays/partition={day}").iterdir())) for day in DAYS}
+    assert files == {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 1}
+
+
+LOCAL = pa.array([datetime(2013, 1, 1, 5, tzinfo=UTC)] * 3).cast(pa.timestamp("us"))
+
+
+def test_a_first_time_without_a_zone_may_come_late(three_days):
+    """Readers must know of such times beforehand, and the table tells them."""
+    rows = delays(3).append_column("local", [LOCAL[:1]])
+
+    three_days.write("raw/delays", rows, partition=DAYS[0])
+
+    again = TableStore(three_days.root)
+    assert again.read("raw/delays", partitions=[DAYS[0]]).equals(rows)
+    assert again.version("raw/delays").partitions[DAYS[0]] == sha256_table(rows)
+
+
+EVERY_KIND = pa.table(
+    {
+        "n": pa.array([3, None, -1], pa.int64()),
+        "x": pa.array([1.5, 2.5, None]),
+        "nan": pa.array([1.5, float("nan"), float("inf")]),
+        "at": pa.array([datetime(2013, 1, 1, 5, 0, 0, 1500, UTC), None, datetime(2013, 1, 2, tzinfo=UTC)]).cast(
+            pa.timestamp("us", "UTC")
+        ),
+        "local": LOCAL,
+        "day": pa.array([date(2013, 1, 1)] * 3),
+        "yes": pa.array([True, False, None]),
+        "who": pa.array(["b", "é", "a" * 100]),
+        "none": pa.nulls(3, pa.string()),
+        "list": pa.array([[1.0], None, []], pa.list_(pa.float64())),
+    }
+)
+
+
+def test_readers_are_told_what_a_file_holds(store):
+    """Bounds surely hold every value, cut as Delta cuts times; where none can be told, none are."""
+    store.write("x", EVERY_KIND, partition="a b")
+
+    (file,) = pa.table(DeltaTable(store.root / "x").get_add_actions()).to_pylist()
+
+    at = datetime(2013, 1, 1, 5, 0, 0, 1000, UTC), datetime(2013, 1, 2, tzinfo=UTC)
+    assert file["num_records"] == 3
+    assert file["partition"] == {"partition": "a b"}
+    bounds = {name: (file["min"][name], file["max"][name]) for name in file["min"] if file["min"][name] is not None}
+    local, day = LOCAL[0].as_py(), date(2013, 1, 1)
+    assert bounds == {"n": (-1, 3), "x": (1.5, 2.5), "at": at, "local": (local, local), "day": (day, day)}
+    assert {name: file["null_count"][name] for name in ("n", "at", "yes", "none")} == {
+        "n": 1,
+        "at": 1,
+        "yes": 1,
+        "none": 3,
+    }
+
+
+def test_other_engines_read_the_table(store):
+    """DuckDB and Polars see the same rows, and find one by its bounds."""
+    store.write_partitions("x", {"a b": EVERY_KIND, "é/z": EVERY_KIND.slice(0, 1)})
+    delta = DeltaTable(store.root / "x")
+    kept = EVERY_KIND.drop(["list", "nan"])
+
+    by_polars = pl.scan_delta(delta).filter(pl.col("partition") == "a b").select(kept.column_names).collect()
+    by_duckdb = duckdb.read_parquet(delta.file_uris()).filter("n IS DISTINCT FROM 3").select(*kept.column_names)
+
+    assert by_polars.equals(pl.from_arrow(kept), null_equal=True)
+    assert by_duckdb.to_arrow_table().cast(kept.schema).equals(kept.slice(1))
+    last = datetime(2013, 1, 2, tzinfo=UTC)
+    assert pl.scan_delta(delta).filter(pl.col("at") >= last).collect().height == 1
 
 
 def _write_days(root: Path, name: str, keys: list[str], start_at: float) -> None:
@@ -523,7 +683,7 @@ def test_a_folder_without_leave_to_write_says_what_to_do(store, monkeypatch):
     def full(*args, **kwargs):
         raise OSError("Generic LocalFileSystem error: Unable to copy data: No space left on device (os error 28)")
 
-    monkeypatch.setattr(tables, "write_deltalake", full)
+    monkeypatch.setattr(tables, "create_table_with_add_actions", full)
 
     with pytest.raises(StoreError, match=r"'x' was not written to .*: the disk is full. Free some space .* unchanged"):
         store.write("x", delays(1))
