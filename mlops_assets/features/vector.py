@@ -62,24 +62,22 @@ class Vectorizer:
             FeatureError: An input is missing or wrong, a function fails, or a feature is not of the kind it had in
                 training.
         """
-        columns = [
-            self._coded(position, column, codes)
-            for position, (column, codes) in enumerate(zip(self.plan.values(inputs), self._codes, strict=True))
-        ]
+        columns = self.plan.values(inputs)
+        for position, codes in enumerate(self._codes):
+            if codes is not None or columns[position].dtype.kind not in "fbiu":
+                columns[position] = self._coded(position, columns[position], codes)
         rows = columns[0].shape[0]
-        if rows == 1:  # one call instead of one per feature: half the time of a request's vector
-            return np.concatenate(columns, dtype=np.float64, casting="unsafe").reshape(1, -1)
         vectors = np.empty((rows, len(columns)))
+        if rows == 1:  # the same bits by way of Python's floats, in a quarter of the time
+            vectors[0] = [column.item() for column in columns]
+            return vectors
         for position, column in enumerate(columns):
             vectors[:, position] = column
         return vectors
 
     def _coded(self, position: int, column: Array, codes: dict[str, float] | None) -> Array:
-        """Give a feature as numbers: itself, or the codes of its levels."""
-        kind = column.dtype.kind
-        if codes is None and kind in "fbiu":
-            return column
-        if codes is not None and kind in "OU":
+        """Give the codes of the levels of a category."""
+        if codes is not None and column.dtype.kind in "OU":
             return np.fromiter(map(codes.get, column.tolist(), repeat(nan)), np.float64, column.size)
         raise FeatureError(
             f"feature {self.names[position]!r} came out as {column.dtype}; in training it was "

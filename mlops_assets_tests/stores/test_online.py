@@ -160,6 +160,24 @@ def test_a_decision_just_before_a_row_is_known_gets_the_one_before(store):
     assert found.event_time.tolist() == at(0, 24).tolist()
 
 
+@pytest.mark.parametrize("many", [2, 256, 700])
+def test_many_keys_at_once_find_what_each_finds_alone(store, many):
+    """A batch is looked up in few statements; a repeated key, an unknown one and a null are keys like any other."""
+    known = [f"{number:03}" for number in range(300)]
+    store.write(DELAYS, rows(*((key, float(n), n % 90, n % 90 + h) for n, key in enumerate(known) for h in (1, 20))))
+    chance = np.random.default_rng(many)
+    asked = [None, *chance.choice([*known, "never"], many - 1).tolist()]
+
+    at_once = store.read(DELAYS, carriers(*asked), at(*[60.0] * many))
+
+    alone = [store.read(DELAYS, carriers(key), at(60.0)) for key in asked]
+    for name, column in at_once.items():
+        assert column.status.tolist() == [one[name].status[0] for one in alone]
+        assert column.values.tobytes() == np.concatenate([one[name].values for one in alone]).tobytes()
+        np.testing.assert_array_equal(column.event_time, np.concatenate([one[name].event_time for one in alone]))
+    assert {"ok", "missing", "stale"} <= set(at_once["flights"].status.tolist()) or many == 2
+
+
 def test_a_row_superseded_when_it_arrives_is_never_the_answer(store):
     """Late data about an older event does not hide the newer event, as in the point-in-time join."""
     store.write(DELAYS, rows(("AA", 2.0, 10, 11)))

@@ -5,8 +5,9 @@ Reading imports numpy and msgspec only and takes some ten microseconds a key, so
 
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30.0
 MAPPED_BYTES = 2**30  # of the file, for readers: pages in memory are looked at, not copied
+
+MOST_AT_ONCE = 256  # keys of one statement
+Found = tuple[int, bytes] | None
 
 _NEWEST = "ORDER BY event_time DESC, known_at DESC LIMIT 1"
 
@@ -85,22 +89,35 @@ class SqliteOnlineStore:
     def read(self, view: FeatureView, keys: Mapping[str, Values], at: Times) -> dict[str, StoredColumn]:
         """Give each feature of `view` as it was known for each of n decisions."""
         shape = self._shapes.of(view)
-        known = f"SELECT event_time, row FROM {_table(shape)} WHERE key = ? AND known_at <= ? {_NEWEST}"
-        moments = micros(at)
+        packed, moments = packed_keys(view, keys), micros(at)
         try:
             execute = self._reader().execute
-            if len(moments) > 1:
-                execute("BEGIN")  # one look at the file for all rows: half the cost, and one state of the view
-            found = [
-                None if key is None else execute(known, (key, moment)).fetchone()
-                for key, moment in zip(packed_keys(view, keys), moments, strict=True)
-            ]
+            if len(packed) == 1:
+                found = [execute(_one(shape.name), (packed[0], moments[0])).fetchone()]
+            else:
+                execute("BEGIN")  # one look at the file for all keys: half the cost, and one state of the view
+                found = self._looked_up(shape, packed, moments)
         except sqlite3.Error as error:
             raise self._unreadable(view, error) from error
         finally:
-            if len(moments) > 1:
+            if len(packed) != 1:
                 self._end_read()
         return shape.columns(found, moments)
+
+    def _looked_up(self, shape: Shape, keys: Sequence[bytes | None], moments: Sequence[int]) -> list[Found]:
+        """Find the rows of keys; those of one request are asked at one moment, and so in one statement."""
+        execute = self._reader().execute
+        if len(set(moments)) > 1:
+            one = _one(shape.name)
+            return [execute(one, asked).fetchone() for asked in zip(keys, moments, strict=True)]
+        found: list[Found] = [None] * len(keys)
+        for start in range(0, len(keys), MOST_AT_ONCE):
+            asked = keys[start : start + MOST_AT_ONCE]
+            size = 1 << (len(asked) - 1).bit_length()  # few sizes, for each is a statement of its own
+            padding = [None] * (size - len(asked))  # a null key finds nothing
+            for place, event_time, row in execute(_several(shape.name, size), (*asked, *padding, moments[0])):
+                found[start + place] = event_time, row
+        return found
 
     def event_time(self, view: FeatureView, keys: Mapping[str, Values]) -> Times:
         """Give the event time of the newest row of each key, NaT where there is none."""
@@ -152,3 +169,18 @@ class SqliteOnlineStore:
 
 def _table(shape: Shape) -> str:
     return f'"{shape.name}"'
+
+
+@cache
+def _one(name: str) -> str:
+    return f'SELECT event_time, row FROM "{name}" WHERE key = ? AND known_at <= ? {_NEWEST}'
+
+
+@cache
+def _several(name: str, size: int) -> str:
+    asked = ", ".join(f"({place}, ?{place + 1})" for place in range(size))
+    return (
+        f'WITH asked (place, wanted) AS (VALUES {asked}) SELECT place, event_time, row FROM asked CROSS JOIN "{name}"'
+        f" ON key = wanted AND (event_time, known_at) = (SELECT event_time, known_at"
+        f' FROM "{name}" WHERE key = wanted AND known_at <= ?{size + 1} {_NEWEST})'
+    )
