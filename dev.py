@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 TOOLS = ROOT / ".tools"
+TORCH = "2.13.0"  # not in the lock: on Linux its usual wheel brings gigabytes for graphics cards
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed-from"  # where this .venv was made, then what it holds once that is installed
 
@@ -87,6 +88,7 @@ def test(*arguments):
     setup()
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         debian("chromium", needed_by="the browser tests", without="they are skipped")
+    torch()
     if not (shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
         debian("postgresql", needed_by="the tests of the production databases", without="they are skipped")
     return call(BIN / "python", "-m", "pytest", *arguments)
@@ -134,6 +136,22 @@ def find_uv():
     shutil.rmtree(TOOLS, ignore_errors=True)
     run(sys.executable, "-m", "pip", "install", "--quiet", "--target", TOOLS, UV)
     return own
+
+
+def torch():
+    """Install PyTorch for the tests where it is missing; set-up takes away what the lock does not name."""
+    installed = f"from importlib.metadata import version; assert version('torch').split('+')[0] == {TORCH!r}"
+    if works(BIN / "python", "-c", installed):
+        return
+    folders = os.environ.get("PIP_FIND_LINKS", "").split()
+    if any(list(Path(folder).glob(f"torch-{TORCH}+cpu-*.whl")) for folder in folders):
+        say("installing PyTorch for the tests, from its wheel without graphics cards (0.2 GB)")
+        links = [part for folder in folders for part in ("--find-links", folder)]
+        run(find_uv(), "pip", "install", "--quiet", "--no-deps", *links, f"torch=={TORCH}")
+    else:
+        say("installing PyTorch for the tests: 0.1 GB, but on Linux about 5 GB with its libraries for graphics cards")
+        say("(a folder with its wheel without them, named by PIP_FIND_LINKS, makes that 0.2 GB)")
+        run(find_uv(), "pip", "install", "--quiet", f"torch=={TORCH}")
 
 
 def find_python():

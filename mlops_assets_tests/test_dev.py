@@ -1,5 +1,6 @@
 """dev.py, run as a user runs it, beside a stand-in for uv that only notes what it was asked."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -143,3 +144,45 @@ def test_the_lock_of_this_repository_names_no_address():
 
     assert "://" not in text
     assert "file:" not in text
+
+
+@pytest.fixture
+def dev(monkeypatch):
+    """The file as a module, which notes what it would run and finds nothing installed."""
+    spec = importlib.util.spec_from_file_location("dev", REPOSITORY / "dev.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ran = []
+    monkeypatch.setattr(module, "works", lambda *command: False)
+    monkeypatch.setattr(module, "find_uv", lambda: "uv")
+    monkeypatch.setattr(module, "run", lambda *command: module.ran.append(" ".join(command)))
+    return module
+
+
+def test_pytorch_comes_from_the_wheel_without_graphics_cards_where_there_is_one(dev, monkeypatch, tmp_path):
+    """Alone: what it needs beside is in the lock."""
+    (tmp_path / f"torch-{dev.TORCH}+cpu-cp311-cp311-linux_x86_64.whl").touch()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+
+    dev.torch()
+
+    assert dev.ran == [f"uv pip install --quiet --no-deps --find-links {tmp_path} torch=={dev.TORCH}"]
+
+
+def test_pytorch_from_elsewhere_is_announced_with_its_size(dev, monkeypatch, capsys):
+    """With all it needs; nobody is surprised by gigabytes."""
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+
+    dev.torch()
+
+    assert dev.ran == [f"uv pip install --quiet torch=={dev.TORCH}"]
+    assert "on Linux about 5 GB" in capsys.readouterr().out
+
+
+def test_pytorch_that_is_there_is_left_alone(dev, monkeypatch):
+    """The next test run starts at once."""
+    monkeypatch.setattr(dev, "works", lambda *command: True)
+
+    dev.torch()
+
+    assert dev.ran == []

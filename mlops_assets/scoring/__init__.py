@@ -6,6 +6,7 @@ neither scikit-learn nor PyTorch, and answers what training saw, in every bit.
 """
 
 from mlops_assets.scoring.estimators import ESTIMATOR_PART, estimator_scorer
+from mlops_assets.scoring.network import NETWORK_PART, network_scorer
 from mlops_assets.scoring.scorer import Scorer
 
-__all__ = ["ESTIMATOR_PART", "Scorer", "estimator_scorer"]
+__all__ = ["ESTIMATOR_PART", "NETWORK_PART", "Scorer", "estimator_scorer", "network_scorer"]

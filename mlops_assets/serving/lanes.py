@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from mlops_assets.errors import BundleError
-from mlops_assets.scoring import ESTIMATOR_PART, Scorer, estimator_scorer
+from mlops_assets.scoring import ESTIMATOR_PART, NETWORK_PART, Scorer, estimator_scorer, network_scorer
 from mlops_assets.serving.predictor import NativeBooster
 
 LANES: dict[str, Callable[[Mapping[str, bytes]], Scorer]] = {
     "model.txt": lambda parts: NativeBooster(parts["model.txt"]),
     ESTIMATOR_PART: estimator_scorer,
+    NETWORK_PART: network_scorer,
 }
 
 

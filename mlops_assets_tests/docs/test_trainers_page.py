@@ -37,7 +37,7 @@ def test_the_trainer_of_your_own_keeps_the_contract(task):
 
 def test_the_tables_name_every_trainer_and_every_estimator():
     """In the order in which the default comes first."""
-    trainers = re.findall(r"^\| `(\w+)`(?: \(default\))? \|.*`model\.", PAGE, re.M)
+    trainers = re.findall(r"^\| `(\w+)`(?: \(\w+\))? \|.*`model\.", PAGE, re.M)
     binary, regression = (
         re.findall(r"`(\w+)`", row)
         for row in re.findall(r"^\| `(?:binary`, `multiclass|regression)` \| (.*) \|$", PAGE, re.M)

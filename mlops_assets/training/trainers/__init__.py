@@ -3,11 +3,13 @@
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.training.trainer import Trainer
 from mlops_assets.training.trainers.lightgbm import LightGBMTrainer
+from mlops_assets.training.trainers.network import NetworkTrainer
 from mlops_assets.training.trainers.scikit_learn import SklearnTrainer
 
 TRAINERS: dict[str, Trainer] = {
     "lightgbm": LightGBMTrainer(),
     "sklearn": SklearnTrainer(),
+    "torch": NetworkTrainer(),
 }
 
 
