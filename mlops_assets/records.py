@@ -228,6 +228,20 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One set of parameters that was tried: `loss` is the lowest on the validation rows, after `rounds` rounds.
+
+    One that was `pruned` was behind the others and cut short; its loss is that of the last look at it.
+    """
+
+    number: int
+    params: Params
+    loss: float
+    rounds: int
+    pruned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
     """A fitted model at rest. `sha256` is the digest of its whole bundle; `version` counts up per model."""
 

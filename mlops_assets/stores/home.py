@@ -9,6 +9,7 @@
     records/       the records that travelled between assets
     quality/       what was found in each batch: a record and a page per judgement
     checkpoints/   how far the fits have come that are under way
+    studies/       the newest search for parameters of each model
     dossiers/      the evidence per model version
     evaluations/   the report per model version, as a page
     state.sqlite   audit log, approvals, retraining ledger, versions (or MLOPS_STATE_URL)
@@ -32,6 +33,7 @@ from mlops_assets.stores.online import OnlineStore, open_online
 from mlops_assets.stores.quality import QualityStore
 from mlops_assets.stores.records import RecordStore
 from mlops_assets.stores.releases import ReleaseStore
+from mlops_assets.stores.studies import StudyStore
 from mlops_assets.stores.tables import TableStore
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ class Home:
     def checkpoints(self) -> CheckpointStore:
         """How far the fits have come that are under way."""
         return CheckpointStore(self.root / "checkpoints")
+
+    @cached_property
+    def studies(self) -> StudyStore:
+        """The newest search for parameters of each model."""
+        return StudyStore(self.root / "studies")
 
     @cached_property
     def quality(self) -> QualityStore:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError, examples
-from mlops_assets.records import TableVersion, Window
+from mlops_assets.records import TableVersion, Trial, Window
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +29,8 @@ DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run sa
 CONTEXT_TAG: Final = "mlflow.data.context"  # what MLflow's page says a data set was read for
 MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
+PARENT_TAG: Final = "mlflow.parentRunId"  # MLflow's own name for it
+TRIAL_TAG: Final = "mlops.trial"
 MOST_METRICS: Final = 1000  # in one request, by MLflow's interface; params and tags: 100
 MOST_PARAMS: Final = 100
 DIGEST_LENGTH: Final = 36  # what MLflow's tables hold of a data set's digest; the whole one goes into a tag
@@ -116,6 +118,24 @@ class Tracking:
                 raise
             client.set_terminated(run.info.run_id, status="FINISHED")
         return run.info.run_id, self._url(run)
+
+    def log_trials(self, run_id: str, trials: Sequence[Trial]) -> None:
+        """Show what was tried before a training as runs below its own; each once, however often this is called."""
+        if not trials:
+            return
+        with self._refusals():
+            client = self._client()
+            parent = client.get_run(run_id)
+            below = client.search_runs([parent.info.experiment_id], f"tags.`{PARENT_TAG}` = '{run_id}'")
+            logged = {run.data.tags.get(TRIAL_TAG) for run in below if run.info.status == "FINISHED"}
+            for trial in trials:
+                if str(trial.number) in logged:
+                    continue
+                tags = {PARENT_TAG: run_id, TRIAL_TAG: str(trial.number), "mlops.pruned": str(trial.pruned).lower()}
+                run = client.create_run(parent.info.experiment_id, tags=tags, run_name=f"trial {trial.number}")
+                numbers = {"validation_loss": trial.loss, "rounds": float(trial.rounds)}
+                _log_numbers(client, run, trial.params, numbers, {})
+                client.set_terminated(run.info.run_id, status="FINISHED")
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Add what was found about a run later, such as its evaluation, to its page."""
@@ -241,7 +261,9 @@ def end_killed_runs(client: "MlflowClient", experiments: Sequence[str] | None = 
     """
     among = [found.experiment_id for found in client.search_experiments()] if experiments is None else experiments
     for run in client.search_runs(list(among), "attributes.status = 'RUNNING'"):
-        if BUNDLE_TAG in run.data.tags:  # others are of people, who may log here as they please
+        if (
+            BUNDLE_TAG in run.data.tags or TRIAL_TAG in run.data.tags
+        ):  # others are of people, who may log here as they please
             whole = client.search_model_versions(f"run_id = '{run.info.run_id}'")  # registered last
             client.set_terminated(run.info.run_id, status="FINISHED" if whole else "KILLED")
 

@@ -7,7 +7,7 @@ to answer as in training, in bytes that depend on nothing else; the reproducibil
 from mlops_assets.training.baseline import Baseline, fit_baseline
 from mlops_assets.training.bundle import Golden, assemble_bundle
 from mlops_assets.training.checkpoint import Checkpoint
-from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights
+from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights, tune
 from mlops_assets.training.reproducibility import (
     FACTS,
     library_versions,
@@ -17,11 +17,13 @@ from mlops_assets.training.reproducibility import (
 )
 from mlops_assets.training.trainer import Fitted, Trainer
 from mlops_assets.training.trainers import TRAINERS, trainer_named
+from mlops_assets.training.tuning import Among, TuningPolicy
 from mlops_assets.training.windows import Cut, TrainingWindow, inside
 
 __all__ = [
     "FACTS",
     "TRAINERS",
+    "Among",
     "Baseline",
     "Checkpoint",
     "Cut",
@@ -30,6 +32,7 @@ __all__ = [
     "Trainer",
     "TrainingPolicy",
     "TrainingWindow",
+    "TuningPolicy",
     "assemble_bundle",
     "fit",
     "fit_baseline",
@@ -40,4 +43,5 @@ __all__ = [
     "recency_weights",
     "reproducibility_record",
     "trainer_named",
+    "tune",
 ]

@@ -1,18 +1,22 @@
 """Fits what a policy declares on the rows of a training window."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, field_validator
 
 from mlops_assets.errors import TrainingError, examples
-from mlops_assets.records import Task
+from mlops_assets.records import Params, Task, Trial
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.trainer import Array, Fitted, Mask
 from mlops_assets.training.trainers import trainer_named
+from mlops_assets.training.tuning import FitsInRounds, TuningPolicy, losses_of, search, winner
 from mlops_assets.training.windows import Times, TrainingWindow
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 
 class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
@@ -37,6 +41,9 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     reproduce: Literal["weekly", "never"] = Field(
         default="weekly", description="How often what is live is fitted again from its record, to see that it can be."
     )
+    tuning: TuningPolicy | None = Field(
+        default=None, description="Search for parameters before the fit; those found prevail over `params`."
+    )
 
     @field_validator("trainer")
     @classmethod
@@ -49,7 +56,11 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
         Raises:
             DeclarationError: One is unknown, belongs to another kind of model, or would make fits differ.
         """
-        trainer_named(self.trainer).resolve(task, self.params, seed=self.seed)
+        trainer = trainer_named(self.trainer)
+        trainer.resolve(task, self.params, seed=self.seed)
+        for name, among in self.tuning.search.items() if self.tuning else ():
+            for value in among.ends:
+                trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
 
 
 def fit(
@@ -97,13 +108,79 @@ def fit(
         categorical=categorical,
         params=policy.params,
         seed=policy.seed,
-        weights=None
-        if policy.recency_half_life_days is None
-        else recency_weights(times, half_life_days=policy.recency_half_life_days),
+        weights=_weights(policy, times),
         validation=_newest(times, labels, task=task, days=policy.validation_days) if policy.validation_days else None,
         patience=policy.patience,
         checkpoint=checkpoint,
     )
+
+
+def tune(
+    policy: TrainingPolicy,
+    X: Array,
+    y: npt.ArrayLike,
+    *,
+    task: Task,
+    times: Times,
+    names: Sequence[str],
+    categorical: Sequence[int] = (),
+    classes: Sequence[str] = (),
+    storage: "BaseStorage",
+    study: str,
+) -> tuple[TrainingPolicy, tuple[Trial, ...]]:
+    """Give the policy with the best parameters found in place of `tuning`, and all trials.
+
+    With parameters, a trial finds the number of rounds; it is taken over unless `validation_days` lets the fit find it.
+
+    Args:
+        policy: What to fit, and where to search.
+        X: Feature vectors of the training window, as for `fit`.
+        y: Labels.
+        task: What kind of model.
+        times: Decision time of each row; the newest are those that parameters are tried on.
+        names: Feature names in column order.
+        categorical: Positions of the categorical columns.
+        classes: Names of the classes, for a multiclass model.
+        storage: Where Optuna keeps the trials; a search that was killed goes on from them.
+        study: The name of the search in there: it must digest all that the search is made of.
+
+    Raises:
+        TrainingError: As for `fit`, or no trial can be used.
+    """
+    if policy.tuning is None:
+        return policy, ()
+    labels = _checked(X, y, task=task, times=times, names=names, classes=classes)
+    policy.window.require(len(labels))
+    trainer = trainer_named(policy.trainer)
+    held = _newest(times, labels, task=task, days=policy.tuning.validation_days)
+
+    def losses(params: Params) -> Iterator[float]:
+        return losses_of(
+            trainer,
+            X,
+            labels,
+            task=task,
+            names=names,
+            categorical=categorical,
+            params={**policy.params, **params},
+            seed=policy.seed,
+            weights=_weights(policy, times),
+            validation=held,
+            patience=policy.patience,
+        )
+
+    trials = search(policy.tuning, losses, seed=policy.seed, storage=storage, study=study)
+    best = winner(trials)
+    params = {**policy.params, **best.params}
+    if isinstance(trainer, FitsInRounds) and not policy.validation_days:
+        params[trainer.rounds_parameter] = best.rounds
+    return policy.model_copy(update={"params": params, "tuning": None}), trials
+
+
+def _weights(policy: TrainingPolicy, times: Times) -> Array | None:
+    if policy.recency_half_life_days is None:
+        return None
+    return recency_weights(times, half_life_days=policy.recency_half_life_days)
 
 
 def recency_weights(times: Times, *, half_life_days: float) -> Array:

@@ -28,6 +28,7 @@ from mlops_assets.orchestration.steps.training_sets import (
     reads_of,
     times_of,
 )
+from mlops_assets.orchestration.steps.tuning import tuned
 from mlops_assets.records import (
     FeatureVectorSpec,
     ModelVersion,
@@ -118,6 +119,7 @@ def fit_model(
     declared, name = folder.declaration, folder.name
     promise(folder, stores, training_set)
     rows = parts_of(stores.tables.read(training_set.table, version=training_set.version))
+    folder, trials = tuned(folder, stores, training_set, policy_of(folder), rows[TRAIN])
     checkpoint = checkpoint_of(folder, stores, training_set, policy_of(folder))
     made = make_bundle(folder, training_set, rows[TRAIN], checkpoint=checkpoint)
     fitted, parts = made.fitted, made.parts
@@ -148,6 +150,7 @@ def fit_model(
         artifacts=parts,
         mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows[TRAIN].take(golden_places(rows[TRAIN]))),
     )
+    stores.tracking.log_trials(run_id, trials)
     result = ModelVersion(
         model=name,
         version=version,
@@ -171,6 +174,7 @@ def fit_model(
             "rows": rows[TRAIN].num_rows,
             "requested_by": requester,
             "sources": {s.table: s.sha256 for s in training_set.sources},
+            **({"trials": len(trials)} if trials else {}),
         },
         at=training_set.cut_off,
     )

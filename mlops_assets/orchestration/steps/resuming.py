@@ -8,12 +8,10 @@ from mlops_assets.stores.home import Home
 from mlops_assets.training import TrainingPolicy, library_versions, platform_facts
 
 
-def checkpoint_of(
-    folder: ModelFolder, stores: Home, training_set: TrainingSet, policy: TrainingPolicy
-) -> StoredCheckpoint:
-    """Give the place for the progress of exactly this fit: of these rows and features, by this policy, these libraries.
+def fit_sha256(folder: ModelFolder, training_set: TrainingSet, policy: TrainingPolicy) -> str:
+    """Digest all that a fit is made of: rows and features, the policy, these libraries and this platform.
 
-    Had any of them changed since the fit was killed, going on would give a model that nobody can make again.
+    Had any of them changed since a fit was killed, going on would give a model that nobody can make again.
     """
     made_of = {
         "training_set": training_set.sha256,
@@ -22,4 +20,11 @@ def checkpoint_of(
         "policy": policy.model_dump(mode="json"),
         "facts": library_versions() | platform_facts(),
     }
-    return stores.checkpoints.of(folder.name, sha256_json(made_of))
+    return sha256_json(made_of)
+
+
+def checkpoint_of(
+    folder: ModelFolder, stores: Home, training_set: TrainingSet, policy: TrainingPolicy
+) -> StoredCheckpoint:
+    """Give the place for the progress of exactly this fit."""
+    return stores.checkpoints.of(folder.name, fit_sha256(folder, training_set, policy))

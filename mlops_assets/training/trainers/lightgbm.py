@@ -163,9 +163,7 @@ class LightGBMTrainer:
             DeclarationError: A parameter cannot be obeyed.
             TrainingError: LightGBM refused the data.
         """
-        resolved = self.resolve(task, params, seed=seed)
-        if task == "multiclass":
-            resolved["num_class"] = int(y.max()) + 1
+        resolved = self._resolved(task, params, seed, y)
         progress = _Progress.of(checkpoint)
 
         def save() -> None:
@@ -195,6 +193,29 @@ class LightGBMTrainer:
             curves=curves,
         )
 
+    @property
+    def rounds_parameter(self) -> str:
+        """Name what says how many rounds there are."""
+        return "num_iterations"
+
+    def losses(
+        self,
+        X: Array,
+        y: Array,
+        *,
+        task: Task,
+        names: Sequence[str],
+        categorical: Sequence[int],
+        params: Params,
+        seed: int,
+        weights: Array | None,
+        validation: Mask,
+        patience: int,
+    ) -> Iterator[float]:
+        """Fit on the rows outside `validation`, and give the loss on those inside after each round."""
+        resolved = self._resolved(task, params, seed, y)
+        yield from self._search(Growth(), X, y, resolved, names, categorical, weights, validation, patience=patience)
+
     def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
         """Give the booster's prediction per row (and class), by one thread: the same arithmetic as the endpoint's."""
         booster = _booster(parts, X)
@@ -207,6 +228,11 @@ class LightGBMTrainer:
         added = np.asarray(_booster(parts, X).predict(X, num_threads=1, pred_contrib=True), dtype=np.float64)
         width = X.shape[1] + 1
         return added if added.shape[1] == width else added.reshape(len(X), -1, width)
+
+    def _resolved(self, task: Task, params: Mapping[str, str | int | float | bool], seed: int, y: Array) -> Params:
+        """Give the parameters with all that follows from seed and labels."""
+        resolved = self.resolve(task, params, seed=seed)
+        return {**resolved, "num_class": int(y.max()) + 1} if task == "multiclass" else resolved
 
     def _search(
         self,
