@@ -14,6 +14,9 @@ from mlops_assets.records import Span
 Times = npt.NDArray[np.datetime64]
 
 
+Mask = npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """The two spans of one training: what is learnt from and, later in time, what is held out."""
@@ -21,12 +24,23 @@ class Cut:
     train: Span
     holdout: Span
 
+    def parts(self, times: Times, known_at: Times) -> tuple[Mask, Mask]:
+        """Say for each row whether it is learnt from, and whether it is held out; times are UTC, without zone.
 
-def inside(span: Span, times: Times) -> npt.NDArray[np.bool_]:
+        Learnt from is only what was known when the hold-out began, as for a model that went live then. A gap alone does
+        not see to that, where labels take longer to come than the gap lasts.
+        """
+        return inside(self.train, times) & (known_at <= _moment(self.holdout.start)), inside(self.holdout, times)
+
+
+def inside(span: Span, times: Times) -> Mask:
     """Say for each of `times` (UTC, without zone) whether it lies in `span`."""
-    start, end = (np.datetime64(edge.astimezone(UTC).replace(tzinfo=None), "us") for edge in (span.start, span.end))
-    within: npt.NDArray[np.bool_] = (times >= start) & (times < end)
+    within: Mask = (times >= _moment(span.start)) & (times < _moment(span.end))
     return within
+
+
+def _moment(at: datetime) -> np.datetime64:
+    return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 class TrainingWindow(BaseModel, frozen=True, extra="forbid"):
@@ -41,7 +55,13 @@ class TrainingWindow(BaseModel, frozen=True, extra="forbid"):
     gap_days: int = Field(
         default=1,
         ge=0,
-        description="Days left out between training and hold-out: their labels were not yet known when it began.",
+        description="Days left out between training and hold-out, so that what is held out is news to the model.",
+    )
+    label_delay_days: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long labels take to come: the hold-out ends as long before the cut-off, for its newest days "
+        "would hold only what is known early, which may be the easy half.",
     )
     minimum_rows: int = Field(
         default=1000, ge=1, description="Labelled training rows without which no model is fitted."
@@ -62,8 +82,13 @@ class TrainingWindow(BaseModel, frozen=True, extra="forbid"):
             )
         return self
 
+    @property
+    def label_delay(self) -> timedelta:
+        """How long labels take to come."""
+        return timedelta(days=self.label_delay_days)
+
     def cut(self, cut_off: datetime, *, first: datetime) -> Cut:
-        """Divide the time from `first`, the oldest decision time there is, up to `cut_off`.
+        """Divide the time from `first`, the oldest decision time there is, up to the end of the hold-out, `cut_off`.
 
         Raises:
             TrainingError: Nothing is left to learn from, or a time has no zone.

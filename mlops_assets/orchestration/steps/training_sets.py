@@ -28,13 +28,11 @@ from mlops_assets.records import (
 )
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tracking import Read
-from mlops_assets.training import (
-    inside,
-)
+from mlops_assets.training import Cut
 
 Array = npt.NDArray[Any]
 
-LABEL, PART = "__label", "__part"
+LABEL, PART, KNOWN_AT = "__label", "__part", "__known_at"
 TRAIN, HOLDOUT = "train", "holdout"
 VIEWS = ("views",)  # where the definition a feature table was last computed with is kept, by name
 
@@ -57,9 +55,11 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     labelled = decisions(folder, module, stores, cut_off=cut_off, version=labels, beside=beside)
     first, newest = (labelled[DECISION_TIME][place].as_py() for place in (0, -1))
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
-    cut = declared.training.window.cut(min(cut_off, newest + DAY), first=first)
+    window = declared.training.window
+    cut = window.cut(min(cut_off - window.label_delay, newest + DAY), first=first)
+    labelled = _parted(labelled, cut)
     stored = _rows_of_views(plan, stores, versions)
-    rows = _joined(plan, labelled, stored, train=cut.train, holdout=cut.holdout)
+    rows = training_rows(plan, labelled, stored)
     learnt = rows.filter(pc.equal(rows[PART], TRAIN))
     if not learnt.num_rows:
         raise TrainingError(
@@ -94,7 +94,7 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
         inputs=[each.name for each in plan.inputs],
         categorical=[feature.name for feature in spec.features if feature.levels is not None],
     )
-    decided = rows.select([*labelled.column_names, PART])
+    decided = rows.select(labelled.column_names)
     moments = [cut.holdout.start, decided[DECISION_TIME][-1].as_py()]
     moved = moved_by_the_future(vectorizer, decided, stored, vectors=vectors, moments=moments)
     return made, [*leaks, *moved]
@@ -116,7 +116,7 @@ def rebuild_training_set(folder: ModelFolder, stores: Home, made: TrainingSet, *
     beside = _beside(folder, plan)
     labelled = decisions(folder, module, stores, cut_off=made.cut_off, version=labels, beside=beside)
     train, holdout = (Span(window.start, window.end) for window in (made.train, made.holdout))
-    return _joined(plan, labelled, _rows_of_views(plan, stores, versions), train=train, holdout=holdout)
+    return training_rows(plan, _parted(labelled, Cut(train, holdout)), _rows_of_views(plan, stores, versions))
 
 
 def decisions(
@@ -128,7 +128,7 @@ def decisions(
     version: int | None = None,
     beside: Sequence[str] = (),
 ) -> pa.Table:
-    """Give every decision whose label was known by `cut_off`: key, request fields, decision time and label.
+    """Give every decision whose label was known by `cut_off`: key, request fields, decision time, label and since when.
 
     `version` is that of the table of decisions, the newest unless told. `beside` are columns to look at slices by; no
     feature sees them, so they may be such as are kept from models.
@@ -145,8 +145,10 @@ def decisions(
     rows = rows.filter(pc.less_equal(rows[known_at], limit))
     label = folder.label(label_columns_of(rows, folder))
     decided = pc.subtract(rows[about.time], pa.scalar(about.lead, pa.duration("us")))
+    known = rows[known_at]
     rows = rows.select(list(dict.fromkeys([about.key, *fields, *beside])))
     rows = rows.append_column(DECISION_TIME, decided).append_column(LABEL, pa.array(label))
+    rows = rows.append_column(KNOWN_AT, known)
     rows = rows.filter(pa.array(np.isfinite(label)))
     if not rows.num_rows:
         raise TrainingError(
@@ -196,9 +198,9 @@ def label_columns_of(rows: pa.Table, folder: ModelFolder) -> dict[str, Array]:
     return columns
 
 
-def times_of(rows: pa.Table) -> npt.NDArray[np.datetime64]:
-    """Give the decision time of each row, `datetime64[us]` in UTC."""
-    times: npt.NDArray[np.datetime64] = as_arrays(rows, [Field(name=DECISION_TIME, dtype="timestamp")])[DECISION_TIME]
+def times_of(rows: pa.Table, column: str = DECISION_TIME) -> npt.NDArray[np.datetime64]:
+    """Give the decision time of each row, or another, `datetime64[us]` in UTC."""
+    times: npt.NDArray[np.datetime64] = as_arrays(rows, [Field(name=column, dtype="timestamp")])[column]
     return times
 
 
@@ -225,15 +227,12 @@ def _rows_of_views(plan: FeaturePlan, stores: Home, versions: Mapping[str, int])
     return {name: stores.tables.read(table, version=versions[table]) for name, table in views.items()}
 
 
-def _joined(
-    plan: FeaturePlan, labelled: pa.Table, stored: Mapping[str, pa.Table], *, train: Span, holdout: Span
-) -> pa.Table:
-    """Give the decisions of both parts with their features from the rows of the views."""
-    times = times_of(labelled)
-    in_train, in_holdout = inside(train, times), inside(holdout, times)
-    part = np.where(in_train, TRAIN, np.where(in_holdout, HOLDOUT, ""))
-    labelled = labelled.append_column(PART, pa.array(part.tolist())).filter(pa.array(in_train | in_holdout))
-    return training_rows(plan, labelled, stored)
+def _parted(labelled: pa.Table, cut: Cut) -> pa.Table:
+    """Give the decisions that are learnt from or held out, and which of both; when labels were known is not kept."""
+    learnt, held = cut.parts(times_of(labelled), times_of(labelled, KNOWN_AT))
+    part = np.where(learnt, TRAIN, np.where(held, HOLDOUT, ""))
+    rows = labelled.drop_columns([KNOWN_AT]).append_column(PART, pa.array(part.tolist()))
+    return rows.filter(pa.array(learnt | held))
 
 
 def _views(names: Sequence[str], stores: Home) -> list[FeatureView]:
