@@ -1,0 +1,247 @@
+"""What training and judging a version costs beside a bare `lightgbm.train` on the same arrays.
+
+    python -m bench.training                           the flights of 2013, some 300,000 rows to learn from
+    python -m bench.training --until 2013-02-15        fewer
+    python -m bench.training --home HOME               rows of a home that has them, such as one of bench.loop's
+
+The rows of the training set are stored already; where no home is named, a year of flights is brought in once, which
+takes minutes, and kept in `.tools/bench_training`. Ours is all that a release does from there to the verdict: read,
+vectorize, fit, assemble and keep the bundle, digest, register, track in MLflow with its model, judge with intervals,
+slices, baselines and a champion, draw the report. Bare is `lightgbm.Dataset` and `lightgbm.train` with the same
+parameters on one thread. Each is a process of its own; imports and the making of MLflow's tables are left out, for a
+process does them once. CPU seconds count, since wall time says more about the neighbours; memory is what the process
+grew by at most, in multiples of the training matrix.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mlops_assets
+
+ROOT = Path(mlops_assets.__file__).parent.parent
+KEPT = ROOT / ".tools/bench_training"
+MODEL = "flight_delay"
+MOST_OVERHEAD, MOST_MEMORY = 1.25, 2.5
+
+# Where time goes: each function is timed in the module that calls it, less what is timed inside it.
+STEPS = (
+    ("steps.learning", "parts_of", "read rows"),
+    ("steps.judging", "training_rows_of", "read rows"),
+    ("steps.learning", "sha256_table", "digest rows"),
+    ("steps.learning", "fit", "fit"),
+    ("steps.learning", "make_bundle", "vectors, scores, profile, bundle"),
+    ("steps.learning", "mlflow_model", "MLflow's model"),
+    ("steps.judging", "fit_baseline", "fit the baseline"),
+    ("steps.judging", "vectors_of", "vectors to judge"),
+    ("steps.judging", "behaviour_of", "behaviour"),
+    ("steps.judging", "judge", "judge"),
+    ("steps.judging", "portray", "curves and importance"),
+    ("steps.judging", "show_report", "report"),
+    ("steps.learning", "fit_model", "keep, register, track"),
+    ("steps.judging", "evaluate", "the rest"),
+)
+
+
+def grown() -> Callable[[], float]:
+    """Give a function that tells by how many MB this process has grown at most since now."""
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+
+    def memory(name: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+    before = memory("VmRSS")
+    return lambda: memory("VmHWM") - before
+
+
+class Clock:
+    """CPU seconds by step, each without the steps inside it."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self._inside = [0.0]
+
+    @contextmanager
+    def step(self, name: str) -> Any:
+        """Count a block as `name`."""
+        began = time.process_time()
+        self._inside.append(0.0)
+        try:
+            yield
+        finally:
+            took = time.process_time() - began
+            self.spent[name] = self.spent.get(name, 0.0) + took - self._inside.pop()
+            self._inside[-1] += took
+
+    def watch(self, module: Any, function: str, name: str) -> None:
+        """Count every call of a function that `module` makes as `name`."""
+        real = getattr(module, function)
+
+        @wraps(real)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            with self.step(name):
+                return real(*arguments, **named)
+
+        setattr(module, function, timed)
+
+
+# --- the two works, each in a process of its own ---------------------------------------------------
+
+
+def ours(home: Path, arrays: Path) -> dict[str, Any]:
+    """Train and judge in a home that has the rows; keep the arrays for the bare fit."""
+    from importlib import import_module
+
+    import lightgbm  # noqa: F401
+    import mlflow.lightgbm
+    import sklearn.linear_model  # noqa: F401
+
+    from mlops_assets.cli.project import Project
+    from mlops_assets.orchestration.steps import judging, learning
+    from mlops_assets.records import TrainingSet
+    from mlops_assets.stores.releases import Release
+
+    project = Project.find(str(home))
+    folder, stores = project.models[MODEL], project.home
+    training_set = stores.records.get((MODEL, "training_set"), None, TrainingSet)
+    stores.tracking.alias_of(MODEL, "champion")  # makes MLflow's tables
+    clock = Clock()
+    for module, function, name in STEPS:
+        clock.watch(import_module(f"mlops_assets.orchestration.{module}"), function, name)
+    at, peak, wall = training_set.cut_off, grown(), time.perf_counter()
+    version = learning.fit_model(folder, stores, training_set, tags={}, requester="bench")
+    stores.releases.put(
+        Release(
+            model=MODEL,
+            version=version.version,
+            bundle_sha256=version.sha256,
+            previous_version=None,
+            previous_bundle_sha256=None,
+            generation=1,
+            at=at,
+        )
+    )
+    judging.evaluate(folder, stores, training_set, version, at=at)
+    found = {"wall_s": time.perf_counter() - wall, "cpu_s": sum(clock.spent.values()), "grown_mb": peak()}
+    rows = judging.training_rows_of(stores, training_set, part="train")
+    bundle = judging.LoadedBundle.of(stores, MODEL, version.sha256)
+    np.savez(arrays, X=judging.vectors_of(bundle, rows, stores), y=rows["__label"].to_numpy())
+    told = {"params": version.params, "categorical": list(bundle.vectorizer.categorical), "steps": clock.spent}
+    return {**found, **told, "mlflow": mlflow.__version__}
+
+
+def bare(arrays: Path, params: dict[str, Any], categorical: list[int]) -> dict[str, Any]:
+    """Fit the same arrays with the same parameters, and nothing else."""
+    import lightgbm
+
+    with np.load(arrays) as kept:
+        X, y = kept["X"], kept["y"]
+    rounds = int(params.pop("num_iterations"))
+    peak, wall, began = grown(), time.perf_counter(), time.process_time()
+    data = lightgbm.Dataset(X, y, categorical_feature=categorical, params={**params, "num_threads": 1})
+    lightgbm.train({**params, "num_threads": 1}, data, num_boost_round=rounds)
+    took, rows = time.process_time() - began, list(X.shape)
+    return {"wall_s": time.perf_counter() - wall, "cpu_s": took, "grown_mb": peak(), "shape": rows}
+
+
+# --- rows -------------------------------------------------------------------------------------------
+
+
+def bring_in(until: date) -> Path:
+    """Bring the flights of the year in up to a day, once; give the home."""
+    from mlops_assets.cli.project import Project
+    from mlops_assets.orchestration.resources import set_replay_time
+
+    project = Project.find(str(KEPT))
+    now = datetime(until.year, until.month, until.day, 1, tzinfo=UTC)
+    set_replay_time(project.home, now)
+    tables = project.home.tables
+    have = set(tables.partitions("features/carrier_delays")) if tables.exists("features/carrier_delays") else set()
+    wanted = [(date(2013, 1, 1) + timedelta(days=n)).isoformat() for n in range((until - date(2013, 1, 1)).days)]
+    faults = project.refresh_whole_tables(now=now)
+    if days := [day for day in wanted if day not in have]:
+        faults += project.refresh(days, now=now)
+    if faults:
+        sys.exit("; ".join(faults))
+    return KEPT
+
+
+def prepare(source: Path, until: date, home: Path) -> int:
+    """Build the training set as known on a day into a home of its own, over the tables of another; give its rows."""
+    from mlops_assets.cli.project import Project
+    from mlops_assets.orchestration.steps import build_training_set
+    from mlops_assets.stores.home import Home
+
+    for stage in ("raw", "validated", "features"):
+        (home / "tables").mkdir(parents=True, exist_ok=True)
+        (home / "tables" / stage).symlink_to(source.absolute() / "tables" / stage)
+    (home / "records").mkdir()
+    for views in (source / "records").glob("views*"):
+        (home / "records" / views.name).symlink_to(views.absolute())
+    stores = Home(home)
+    cut_off = datetime(until.year, until.month, until.day, 2, tzinfo=UTC)
+    made, _ = build_training_set(Project.find(str(home)).models[MODEL], stores, cut_off=cut_off)
+    stores.records.put((MODEL, "training_set"), None, made)
+    return made.train.rows
+
+
+def alone(work: str, **given: Any) -> dict[str, Any]:
+    """Do one work in a process of its own."""
+    command = [sys.executable, "-m", "bench.training", "--work", work, "--given", json.dumps(given)]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(answer.stdout.splitlines()[-1]))
+
+
+def told(mine: dict[str, Any], floor: dict[str, Any]) -> None:
+    """Print both, how they compare, and where our time goes."""
+    rows, columns = floor["shape"]
+    matrix_mb = rows * columns * 8 / 2**20
+    print(f"\n{rows:,} rows x {columns} features, a matrix of {matrix_mb:.0f} MB")
+    for name, found in (("train and judge", mine), ("bare lightgbm.train", floor)):
+        print(f"  {name:<34}{found['cpu_s']:8.2f} CPU s{found['wall_s']:9.2f} s{found['grown_mb']:9.0f} MB")
+    ratio, memory = mine["cpu_s"] / floor["cpu_s"], mine["grown_mb"] / matrix_mb
+    print(f"  {'ours / bare':<34}{ratio:8.2f}   (goal <= {MOST_OVERHEAD})")
+    print(f"  {'memory / matrix':<34}{memory:8.2f}   (goal <= {MOST_MEMORY})\n")
+    for name, spent in sorted(mine["steps"].items(), key=lambda each: -each[1]):
+        print(f"  {name:<34}{spent:8.2f} CPU s")
+
+
+def main() -> None:
+    """Measure, and print CPU seconds, memory and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, help="a home that holds the flights up to the day")
+    parser.add_argument("--until", type=date.fromisoformat, default=date(2013, 12, 10), help="what is known by then")
+    parser.add_argument("--json", type=Path, help="write the numbers there too")
+    parser.add_argument("--work", choices=("ours", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--given", type=json.loads, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        given = {name: Path(value) if isinstance(value, str) else value for name, value in arguments.given.items()}
+        print(json.dumps(partial(ours if arguments.work == "ours" else bare, **given)()))
+        return
+    source = arguments.home or bring_in(arguments.until)
+    with tempfile.TemporaryDirectory(prefix="bench-training-") as folder:
+        home, arrays = Path(folder, "home"), Path(folder, "arrays.npz")
+        home.mkdir()
+        print(f"{prepare(source, arguments.until, home):,} rows to learn from are stored", file=sys.stderr)
+        mine = alone("ours", home=str(home), arrays=str(arrays))
+        floor = alone("bare", arrays=str(arrays), params=mine["params"], categorical=mine["categorical"])
+    told(mine, floor)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"ours": mine, "bare": floor}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
