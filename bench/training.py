@@ -37,8 +37,9 @@ MOST_OVERHEAD, MOST_MEMORY = 1.25, 2.5
 
 # Where time goes: each function is timed in the module that calls it, less what is timed inside it.
 STEPS = (
-    ("steps.learning", "parts_of", "read rows"),
-    ("steps.judging", "training_rows_of", "read rows"),
+    ("steps.learning", "parts_of", "part rows"),
+    ("steps.judging", "parts_of", "part rows"),
+    ("steps.judging", "details_of", "levels to search"),
     ("steps.learning", "sha256_table", "digest rows"),
     ("steps.learning", "fit", "fit"),
     ("steps.learning", "make_bundle", "vectors, scores, profile, bundle"),
@@ -110,8 +111,10 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
 
     from mlops_assets.cli.project import Project
     from mlops_assets.orchestration.steps import judging, learning
+    from mlops_assets.orchestration.steps.training_sets import training_rows_of
     from mlops_assets.records import TrainingSet
     from mlops_assets.stores.releases import Release
+    from mlops_assets.stores.tables import TableStore
 
     project = Project.find(str(home))
     folder, stores = project.models[MODEL], project.home
@@ -120,6 +123,7 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
     clock = Clock()
     for module, function, name in STEPS:
         clock.watch(import_module(f"mlops_assets.orchestration.{module}"), function, name)
+    clock.watch(TableStore, "read", "read rows")
     at, peak, wall = training_set.cut_off, grown(), time.perf_counter()
     version = learning.fit_model(folder, stores, training_set, tags={}, requester="bench")
     stores.releases.put(
@@ -135,7 +139,7 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
     )
     judging.evaluate(folder, stores, training_set, version, at=at)
     found = {"wall_s": time.perf_counter() - wall, "cpu_s": sum(clock.spent.values()), "grown_mb": peak()}
-    rows = judging.training_rows_of(stores, training_set, part="train")
+    rows = training_rows_of(stores, training_set, part="train")
     bundle = judging.LoadedBundle.of(stores, MODEL, version.sha256)
     np.savez(arrays, X=judging.vectors_of(bundle, rows, stores), y=rows["__label"].to_numpy())
     told = {"params": version.params, "categorical": list(bundle.vectorizer.categorical), "steps": clock.spent}

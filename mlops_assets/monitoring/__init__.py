@@ -7,7 +7,7 @@ from mlops_assets.monitoring.drift import AlertState, DriftAlert, MonitorPolicy,
 from mlops_assets.monitoring.drift_metrics import DRIFT_METRICS, DriftMetric
 from mlops_assets.monitoring.payload import PayloadColumn, PayloadPolicy, PayloadReport, inspect
 from mlops_assets.monitoring.performance import PerformancePolicy, measure
-from mlops_assets.monitoring.profile import SCORE, ColumnProfile, Profile, matrix_columns
+from mlops_assets.monitoring.profile import SCORE, ColumnProfile, Profile, feature_columns, matrix_columns
 
 __all__ = [
     "DRIFT_METRICS",
@@ -24,6 +24,7 @@ __all__ = [
     "Profile",
     "alerts",
     "compare",
+    "feature_columns",
     "inspect",
     "matrix_columns",
     "measure",

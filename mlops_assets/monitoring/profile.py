@@ -161,6 +161,10 @@ class Profile:
             }
         )
 
+    def __or__(self, other: "Profile") -> "Profile":
+        """Give the columns of both, which may have counted different rows."""
+        return Profile(self.columns | other.columns)
+
     def __add__(self, other: "Profile") -> "Profile":
         if self.columns.keys() != other.columns.keys():
             odd = sorted(self.columns.keys() ^ other.columns.keys())
@@ -213,9 +217,14 @@ class Profile:
         return cls({column.name: column for column in columns})
 
 
+def feature_columns(names: Sequence[str], features: Numbers) -> dict[str, Values]:
+    """Name the columns of a feature matrix, shape (rows, len(names))."""
+    return {name: features[:, place] for place, name in enumerate(names)}
+
+
 def matrix_columns(names: Sequence[str], features: Numbers, scores: Numbers) -> dict[str, Values]:
-    """Name the columns of a feature matrix, shape (rows, len(names)), and put the model's scores beside them."""
-    return {name: features[:, place] for place, name in enumerate(names)} | {SCORE: scores}
+    """Name the columns of a feature matrix, and put the model's scores beside them."""
+    return feature_columns(names, features) | {SCORE: scores}
 
 
 def _column(plain: dict[str, Any]) -> ColumnProfile:

@@ -16,10 +16,12 @@ from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.noting import note
 from mlops_assets.orchestration.steps.promising import changed_since, holdout_of, looks_at
 from mlops_assets.orchestration.steps.reporting import portray, show_report
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, training_rows_of
+from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, parts_of, some_of
 from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet, Verdict
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit_baseline
+
+BASELINE_ROWS = 50_000  # a straight line of a hundred weights learns nothing more from more rows
 
 SAID: dict[Verdict, Event] = {
     "pass": Event.GATE_PASSED,
@@ -33,16 +35,17 @@ def evaluate(
 ) -> EvaluationReport:
     """Judge the challenger beside champion and baseline on the held-out rows, and put the verdict on record."""
     declared, name = folder.declaration, folder.name
-    held = training_rows_of(stores, training_set, part=HOLDOUT)
-    learnt = training_rows_of(stores, training_set, part=TRAIN)
+    parts = parts_of(stores.tables.read(training_set.table, version=training_set.version))
+    held, learnt = parts[HOLDOUT], parts[TRAIN]
     bundle = LoadedBundle.of(stores, name, challenger.sha256)
     vectors = vectors_of(bundle, held, stores)
     release = stores.releases.current(name)
     champion = LoadedBundle.of(stores, name, release.bundle_sha256) if release else None
     truth = learnt[LABEL].to_numpy()
+    some = some_of(learnt, BASELINE_ROWS)
     baseline = fit_baseline(
-        vectors_of(bundle, learnt, stores),
-        truth,
+        vectors_of(bundle, some, stores),
+        some[LABEL].to_numpy(),
         task=declared.task,
         categorical=bundle.vectorizer.categorical,
     )

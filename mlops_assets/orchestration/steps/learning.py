@@ -13,7 +13,7 @@ from mlops_assets.digests import sha256_table
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
-from mlops_assets.monitoring import Profile, matrix_columns
+from mlops_assets.monitoring import SCORE, Profile, feature_columns
 from mlops_assets.orchestration.mlflow_models import mlflow_model
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -26,6 +26,8 @@ from mlops_assets.orchestration.steps.training_sets import (
     TRAIN,
     parts_of,
     reads_of,
+    some_of,
+    spread_over,
     times_of,
 )
 from mlops_assets.orchestration.steps.tuning import tuned
@@ -50,6 +52,7 @@ from mlops_assets.training import (
 Array = npt.NDArray[Any]
 
 GOLDEN_ROWS = 16
+SCORED_ROWS = 50_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +91,17 @@ def make_bundle(
         threads=threads,
         checkpoint=checkpoint,
     )
-    scores = trainer_named(fitted.trainer).score(fitted.parts, vectors)
+    scored = spread_over(rows.num_rows, SCORED_ROWS)
+    scores = trainer_named(fitted.trainer).score(fitted.parts, vectors[scored])
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
-    profile = Profile.of(matrix_columns(vectorizer.names, vectors, scores), levels=levels)
-    sample = golden_places(rows)
+    profile = Profile.of(feature_columns(vectorizer.names, vectors), levels=levels) | Profile.of({SCORE: scores})
+    shown = spread_over(len(scored), GOLDEN_ROWS)
     parts = assemble_bundle(
         fitted,
         spec=training_set.spec,
         features_source=folder.features_source,
         profile=profile.to_json(),
-        golden=_golden(rows.take(sample), training_set.spec, scores[sample]),
+        golden=_golden(rows.take(pa.array(scored[shown])), training_set.spec, scores[shown]),
         meta={
             "model": name,
             "task": declared.task,
@@ -148,7 +152,7 @@ def fit_model(
         },
         datasets=reads_of(training_set),
         artifacts=parts,
-        mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows[TRAIN].take(golden_places(rows[TRAIN]))),
+        mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), some_of(rows[TRAIN], GOLDEN_ROWS)),
     )
     stores.tracking.log_trials(run_id, trials)
     result = ModelVersion(
@@ -213,11 +217,6 @@ def unrecorded(version: ModelVersion) -> Sequence[str]:
 def threshold(scores: npt.NDArray[np.float64], capacity_share: float) -> float:
     """Give the score above which a decision is flagged, such that training would have flagged the capacity."""
     return float(np.quantile(scores, 1.0 - capacity_share))
-
-
-def golden_places(rows: pa.Table) -> pa.Array:
-    """Give the places of a few rows, spread over all."""
-    return pa.array(np.unique(np.linspace(0, rows.num_rows - 1, GOLDEN_ROWS).astype(np.int64)))
 
 
 def _golden(rows: pa.Table, spec: FeatureVectorSpec, scores: npt.NDArray[np.float64]) -> Golden:

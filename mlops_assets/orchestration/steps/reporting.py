@@ -23,13 +23,13 @@ from mlops_assets.governance import (
 )
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import LABEL, days_of
+from mlops_assets.orchestration.steps.training_sets import LABEL, days_of, spread_over
 from mlops_assets.records import EvaluationReport, ModelVersion, Portrait, TrainingSet
 from mlops_assets.stores.home import Home
 
 Array = npt.NDArray[Any]
 
-EXPLAINED_ROWS = 256  # enough to rank features by eye; contributions cost a hundred times a score
+EXPLAINED_ROWS = 128  # enough to rank features by eye; contributions cost a hundred times a score
 SHUFFLE_SEED = 7
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 
@@ -57,8 +57,7 @@ def portray(
         resamples=declared.gate.resamples,
         clusters=days_of(held),
     )
-    sample = np.unique(np.linspace(0, len(vectors) - 1, EXPLAINED_ROWS).astype(np.int64))
-    ranked, _ = what_moves(bundle, vectors[sample])
+    ranked, _ = what_moves(bundle, vectors[spread_over(len(vectors), EXPLAINED_ROWS)])
     made = Portrait(
         model=folder.name,
         bundle_sha256=bundle.sha256,

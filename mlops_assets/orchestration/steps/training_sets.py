@@ -169,6 +169,16 @@ def parts_of(rows: pa.Table) -> dict[str, pa.Table]:
     return {part: rows.filter(pc.equal(rows[PART], part)) for part in (TRAIN, HOLDOUT)}
 
 
+def spread_over(rows: int, at_most: int) -> npt.NDArray[np.int64]:
+    """Give the places of at most so many of the rows, evenly spread over all of them; rows are in order of time."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, at_most)).astype(np.int64))
+
+
+def some_of(rows: pa.Table, at_most: int) -> pa.Table:
+    """Give at most so many of the rows, evenly spread over all of them."""
+    return rows if rows.num_rows <= at_most else rows.take(pa.array(spread_over(rows.num_rows, at_most)))
+
+
 def training_set_version(training_set: TrainingSet) -> TableVersion:
     """Give the stored table of a training set."""
     return TableVersion(
