@@ -160,8 +160,10 @@ def _again(evidence: Evidence) -> str:
     return "\n\n".join(
         (
             "## How to make it again",
-            f"Take `{learnt.table}` at version {learnt.version} (digest `{learnt.sha256}`) and fit with the parameters "
-            f"below, in the environment recorded. The bundle's digest must come out as `{version.sha256}`.",
+            f"`mlops reproduce {version.model}@{version.version}` joins `{learnt.table}` at version {learnt.version} "
+            f"anew (digest `{learnt.sha256}`), "
+            "fits with the parameters below, and tells what differs from the record. The bundle's digest must come out "
+            f"as `{version.sha256}`.",
             _table(("Parameter", "Value"), ((name, f"`{value}`") for name, value in version.params.items())),
             _table(("Environment", ""), ((k, f"`{v}`") for k, v in version.reproducibility.items())),
         )

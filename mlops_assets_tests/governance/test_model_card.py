@@ -101,9 +101,10 @@ def test_a_value_that_was_not_declared_is_left_out():
 
 
 def test_how_to_make_it_again_is_told():
-    """Data version, parameters, environment, and the digest that must come out."""
+    """The command, data version, parameters, environment, and the digest that must come out."""
     text = section(render_model_card(EVIDENCE), "How to make it again")
 
+    assert f"`mlops reproduce flight_delay@{EVIDENCE.model_version.version}`" in text
     assert "`flight_delay/training_set` at version 12" in text
     assert ["num_leaves", "`31`"] in rows(text)
     assert ["lightgbm", "`4.7.0`"] in rows(text)
