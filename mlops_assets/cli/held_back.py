@@ -6,8 +6,7 @@ from rich.table import Table
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.redriving import batch_of, table_of
 from mlops_assets.errors import StoreError
-from mlops_assets.governance import Event
-from mlops_assets.orchestration.steps.standing import Key, Standing, standing, subject
+from mlops_assets.orchestration.steps.standing import SAID, Key, Standing, standing, subject
 from mlops_assets.records import BatchQuality
 from mlops_assets.validation.contract import REASON_COLUMN, RULE_COLUMN, VALUE_COLUMN
 
@@ -56,8 +55,8 @@ def show_batch(project: Project, table: str, day: str | None) -> None:
     unmet = [each for each in batch.expectations if not each.success]
     for each in unmet:
         console.print(f"{each.rule} is {each.observed}, expected {each.expected} ({each.severity})", highlight=False)
-    for entry in project.home.state.audit_entries():
-        if entry.event in (Event.DATA_WAIVED, Event.DATA_CORRECTED) and entry.subject == subject(table, key):
+    for entry in project.home.state.audit_of_table(table, SAID):
+        if entry.subject == subject(table, key):
             what = ", ".join(entry.data.get("rules", [f"{entry.data.get('rows')} rows"]))
             said = f"{entry.at:%Y-%m-%d %H:%M} {entry.event}: {what}, by {entry.actor}: {entry.data['reason']}"
             console.print(said, highlight=False)

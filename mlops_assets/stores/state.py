@@ -6,7 +6,7 @@ that numbers have no gaps, each question is answered once, and an acknowledged e
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from mlops_assets.hash_chain import BrokenChainError, Link
 from mlops_assets.records import ApprovalDecision, AuditEntry, RetrainingDecision
 from mlops_assets.stores._database import Database
 
-SCHEMA_VERSION: Final = 1  # raise it together with a further step in `_migrate`
+SCHEMA_VERSION: Final = 2  # raise it together with a further step in `_migrate`
 
 Record = TypeVar("Record", ApprovalDecision, RetrainingDecision)
 
@@ -61,6 +61,14 @@ _audit = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("model", sa.String, index=True),  # a copy from the body, to find entries by
 )
+_about_tables = sa.Table(  # copies from the bodies of entries about a table, to find them by
+    "mlops_audit_tables",
+    _metadata,
+    sa.Column("seq", _number, primary_key=True, autoincrement=False),
+    sa.Column("table_name", sa.String, nullable=False),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Index("mlops_audit_tables_by_event", "table_name", "event"),
+)
 _approvals = sa.Table(
     "mlops_approvals",
     _metadata,
@@ -95,7 +103,7 @@ _versions = sa.Table(
     sa.Column("record_json", sa.Text, nullable=False),
     sa.UniqueConstraint("model", "bundle_sha256"),
 )
-_append_only = (_audit, _approvals, _retraining, _versions)
+_append_only = (_audit, _about_tables, _approvals, _retraining, _versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +166,8 @@ class StateStore:
         content = _content(event, actor, subject, data, at)
         with self._database.writing() as connection:
             sought = hash_chain.link(None, content).body
-            same = _audit.c.model.is_not_distinct_from(_model_of(sought))
-            for row in connection.execute(sa.select(_audit).where(same).order_by(_audit.c.seq.desc())):
+            alike = _about(event, content["subject"]).order_by(_audit.c.seq.desc())
+            for row in connection.execute(alike):
                 if hash_chain.content_of(bytes(row.body)) == hash_chain.content_of(sought):
                     return _entry(_link(row))
             return _entry(_append(connection, content))
@@ -169,6 +177,12 @@ class StateStore:
         query = sa.select(_audit).where(_audit.c.seq > after_seq).order_by(_audit.c.seq)
         if model is not None:
             query = query.where(_audit.c.model == model)
+        with self._database.reading() as connection:
+            return tuple(_entry(_link(row)) for row in connection.execute(query))
+
+    def audit_of_table(self, table: str, events: Collection[str]) -> tuple[AuditEntry, ...]:
+        """Give the entries whose subject is a table, and that tell of one of `events`, in their order."""
+        query = _of_table(table, events).order_by(_audit.c.seq)
         with self._database.reading() as connection:
             return tuple(_entry(_link(row)) for row in connection.execute(query))
 
@@ -182,8 +196,10 @@ class StateStore:
             BrokenChainError: A GovernanceError naming the first entry that is not as it was written.
         """
         with self._database.reading() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(sa.select(_audit).order_by(_audit.c.seq))
-            head = hash_chain.verify(_links_found_by_their_model(rows), receipts=receipts)
+            about = sa.select(_audit, _about_tables.c.table_name, _about_tables.c.event)
+            joined = about.outerjoin(_about_tables, _about_tables.c.seq == _audit.c.seq).order_by(_audit.c.seq)
+            rows = connection.execution_options(yield_per=1000).execute(joined)
+            head = hash_chain.verify(_links_found_by_their_subject(rows), receipts=receipts)
         return head.seq if head else 0
 
     # --- approvals ---
@@ -281,10 +297,16 @@ def _append(connection: Connection, content: Mapping[str, Any]) -> Link:
             previous_sha256=entry.previous_sha256,
             sha256=entry.sha256,
             body=entry.body,
-            model=_model_of(entry.body),
+            model=_text(content["subject"].get("model")),
         )
     )
+    _note_table(connection, entry.seq, content)
     return entry
+
+
+def _note_table(connection: Connection, seq: int, content: Mapping[str, Any]) -> None:
+    if (table := _text(content["subject"].get("table"))) is not None:
+        connection.execute(_about_tables.insert().values(seq=seq, table_name=table, event=content["event"]))
 
 
 # --- the schema -----------------------------------------------------------------------------------
@@ -304,11 +326,20 @@ def _migrate(database: Database) -> None:
                 found=found,
                 known=SCHEMA_VERSION,
             )
+        dialect = connection.dialect.name
         if found < 1:
             _metadata.create_all(connection, checkfirst=False)
-            for statement in _refuse_changes(connection.dialect.name):
+            for statement in (*_refuse_all_but_the_next(dialect), *_refuse_changes(dialect, _append_only)):
                 connection.execute(sa.text(statement))
             connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+            return
+        if found < 2:
+            _about_tables.create(connection)
+            for statement in _refuse_changes(dialect, [_about_tables]):
+                connection.execute(sa.text(statement))
+            for row in connection.execute(sa.select(_audit.c.seq, _audit.c.body)).all():
+                _note_table(connection, row.seq, json.loads(row.body))
+        connection.execute(_schema.update().values(version=SCHEMA_VERSION))
 
 
 def _schema_version(connection: Connection) -> int:
@@ -317,16 +348,30 @@ def _schema_version(connection: Connection) -> int:
     return int(connection.execute(sa.select(_schema.c.version)).scalar_one())
 
 
-def _refuse_changes(dialect: str) -> Iterator[str]:
-    """Give the statements that make every table append-only, and the audit log a chain with one end."""
-    if dialect == "sqlite":
-        for table in _append_only:
+def _refuse_changes(dialect: str, tables: Iterable[sa.Table]) -> Iterator[str]:
+    """Give the statements that make tables append-only."""
+    for table in tables:
+        if dialect == "sqlite":
             for change in ("UPDATE", "DELETE"):
                 yield (
                     f"CREATE TRIGGER {table.name}_no_{change.lower()} BEFORE {change} ON {table.name} "
                     f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only: {change} is refused'); END"
                 )
-        yield (  # INSERT OR REPLACE deletes without asking the trigger above
+            continue
+        yield (
+            f"CREATE TRIGGER {table.name}_no_change BEFORE UPDATE OR DELETE ON {table.name} "
+            "FOR EACH ROW EXECUTE FUNCTION mlops_refuse_change()"
+        )
+        yield (
+            f"CREATE TRIGGER {table.name}_no_truncate BEFORE TRUNCATE ON {table.name} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION mlops_refuse_change()"
+        )
+
+
+def _refuse_all_but_the_next(dialect: str) -> Iterator[str]:
+    """Give the statements that make the audit log a chain with one end, and what `_refuse_changes` calls."""
+    if dialect == "sqlite":
+        yield (  # INSERT OR REPLACE deletes without asking the triggers that refuse to
             f"CREATE TRIGGER {_audit.name}_only_next BEFORE INSERT ON {_audit.name} "
             f"WHEN NEW.seq <> (SELECT COALESCE(MAX(seq), 0) + 1 FROM {_audit.name}) "
             f"BEGIN SELECT RAISE(ABORT, '{_audit.name} is append-only: only the next entry is taken'); END"
@@ -336,15 +381,6 @@ def _refuse_changes(dialect: str) -> Iterator[str]:
         "CREATE FUNCTION mlops_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP; END $$"
     )
-    for table in _append_only:
-        yield (
-            f"CREATE TRIGGER {table.name}_no_change BEFORE UPDATE OR DELETE ON {table.name} "
-            "FOR EACH ROW EXECUTE FUNCTION mlops_refuse_change()"
-        )
-        yield (
-            f"CREATE TRIGGER {table.name}_no_truncate BEFORE TRUNCATE ON {table.name} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION mlops_refuse_change()"
-        )
     yield (
         "CREATE FUNCTION mlops_only_next() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         f"IF NEW.seq <> (SELECT COALESCE(MAX(seq), 0) + 1 FROM {_audit.name}) THEN "
@@ -367,19 +403,33 @@ def _link(row: sa.Row[Any]) -> Link:
     return Link(seq=row.seq, previous_sha256=row.previous_sha256, sha256=row.sha256, body=bytes(row.body))
 
 
-def _links_found_by_their_model(rows: sa.CursorResult[Any]) -> Iterator[Link]:
-    """Give the links, refusing one that a search by its model would not find, or would find for another."""
+def _of_table(table: str, events: Collection[str]) -> sa.Select[Any]:
+    wanted = (_about_tables.c.table_name == table, _about_tables.c.event.in_([str(event) for event in events]))
+    return sa.select(_audit).join(_about_tables, _about_tables.c.seq == _audit.c.seq).where(*wanted)
+
+
+def _about(event: str, subject: Mapping[str, Any]) -> sa.Select[Any]:
+    """Select the entries among which one of the same event and subject would be."""
+    if (table := _text(subject.get("table"))) is not None:
+        return _of_table(table, [event])
+    return sa.select(_audit).where(_audit.c.model.is_not_distinct_from(_text(subject.get("model"))))
+
+
+def _links_found_by_their_subject(rows: sa.CursorResult[Any]) -> Iterator[Link]:
+    """Give the links, refusing one that a search by its subject would not find, or would find for another."""
     for row in rows:
         current = _link(row)
         yield current  # first let the chain itself be checked: it names the better reason
-        if row.model != _model_of(current.body):
+        content = json.loads(current.body)
+        subject = content.get("subject", {})
+        table = _text(subject.get("table"))
+        expected = (_text(subject.get("model")), table, None if table is None else content.get("event"))
+        if (row.model, row.table_name, row.event) != expected:
             raise BrokenChainError(current.seq, "its columns do not say what its content says")
 
 
-def _model_of(body: bytes) -> str | None:
-    subject = json.loads(body).get("subject")
-    model = subject.get("model") if isinstance(subject, dict) else None
-    return None if model is None else str(model)
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _entry(link: Link) -> AuditEntry:

@@ -431,6 +431,57 @@ def test_a_second_store_opens_what_the_first_one_made(state, url):
     assert StateStore(url).audit_verify() == 1
 
 
+def of_tables(state: StateStore) -> None:
+    """Forty entries about three tables, a model and nothing in particular."""
+    events = ("data.waived", "data.quarantined", "data.corrected", "model.trained")
+    subjects = ({"table": "a"}, {"table": "b", "partition": "2013-04-01"}, {"table": "c"}, {"model": "a"}, {})
+    for n in range(40):
+        subject = subjects[n % 5]
+        state.audit_append(events[n * 7 % 4], actor="jo", subject=subject, data={"number": n}, at=NOW)
+
+
+def test_entries_about_a_table_are_those_a_search_of_the_whole_log_finds(state):
+    """Waivers are looked for with every batch, so nobody reads the whole log for them."""
+    of_tables(state)
+    wanted = {"data.waived", "data.corrected"}
+    everything = state.audit_entries()
+
+    found = {table: state.audit_of_table(table, wanted) for table in ("a", "b", "c", "d")}
+
+    for table, entries in found.items():
+        assert entries == tuple(e for e in everything if e.subject.get("table") == table and e.event in wanted)
+    assert [len(entries) for entries in found.values()] == [4, 4, 4, 0]
+
+
+def test_a_log_of_before_is_found_by_its_tables_once_it_is_opened(state, url):
+    """A state database made by a library that did not keep them apart is brought up to date, and stays guarded."""
+    of_tables(state)
+    before = state.audit_of_table("b", ["data.waived"])
+    drop_triggers(url, "mlops_audit_tables")
+    with raw_connection(url).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE mlops_audit_tables")
+        connection.exec_driver_sql("UPDATE mlops_schema SET version = 1")
+
+    opened = StateStore(url)
+
+    assert opened.audit_of_table("b", ["data.waived"]) == before
+    assert opened.audit_verify() == 40
+    assert StateStore(url).audit_verify() == 40
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), raw_connection(url).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM mlops_audit_tables")
+
+
+def test_an_entry_that_its_table_no_longer_finds_breaks_the_log(state, url):
+    """Otherwise a waiver could be made to be overlooked."""
+    of_tables(state)
+    drop_triggers(url, "mlops_audit_tables")
+    with raw_connection(url).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM mlops_audit_tables WHERE seq = 12")
+
+    with pytest.raises(GovernanceError, match="12"):
+        state.audit_verify()
+
+
 def test_a_database_of_a_newer_library_is_refused(state, url):
     """What we do not understand we do not write to."""
     with raw_connection(url).begin() as connection:

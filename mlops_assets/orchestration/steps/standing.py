@@ -19,6 +19,8 @@ from mlops_assets.records import AuditEntry
 from mlops_assets.stores.home import Home
 
 Key = str | None
+SAID = (Event.DATA_WAIVED, Event.DATA_CORRECTED)
+"""What people say of batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +34,13 @@ class Standing:
 def standing(stores: Home, table: str, keys: Iterable[Key]) -> Mapping[Key, Standing]:
     """Give what is in force for each batch of a table."""
     found = {key: Standing() for key in keys}
-    for entry in stores.state.audit_entries():
+    for entry in stores.state.audit_of_table(table, SAID):
         key = entry.subject.get("partition")
-        if entry.subject.get("table") != table or key not in found:
+        if key not in found:
             continue
         if entry.event == Event.DATA_WAIVED:
             found[key] = replace(found[key], waived=found[key].waived | frozenset(entry.data["rules"]))
-        elif entry.event == Event.DATA_CORRECTED:
+        else:
             found[key] = Standing(correction=entry)
     return found
 
