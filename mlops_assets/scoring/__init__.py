@@ -5,8 +5,26 @@ row is added up column by column, tree by tree, layer by layer, whatever other r
 neither scikit-learn nor PyTorch, and answers what training saw, in every bit.
 """
 
+from mlops_assets.scoring.calibration import (
+    CALIBRATION_PART,
+    CalibratedScorer,
+    Calibrator,
+    calibrated,
+    calibrator_of,
+)
 from mlops_assets.scoring.estimators import ESTIMATOR_PART, estimator_scorer
 from mlops_assets.scoring.network import NETWORK_PART, network_scorer
 from mlops_assets.scoring.scorer import Scorer
 
-__all__ = ["ESTIMATOR_PART", "NETWORK_PART", "Scorer", "estimator_scorer", "network_scorer"]
+__all__ = [
+    "CALIBRATION_PART",
+    "ESTIMATOR_PART",
+    "NETWORK_PART",
+    "CalibratedScorer",
+    "Calibrator",
+    "Scorer",
+    "calibrated",
+    "calibrator_of",
+    "estimator_scorer",
+    "network_scorer",
+]

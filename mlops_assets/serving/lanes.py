@@ -3,7 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from mlops_assets.errors import BundleError
-from mlops_assets.scoring import ESTIMATOR_PART, NETWORK_PART, Scorer, estimator_scorer, network_scorer
+from mlops_assets.scoring import (
+    ESTIMATOR_PART,
+    NETWORK_PART,
+    CalibratedScorer,
+    Scorer,
+    calibrator_of,
+    estimator_scorer,
+    network_scorer,
+)
 from mlops_assets.serving.predictor import NativeBooster
 
 LANES: dict[str, Callable[[Mapping[str, bytes]], Scorer]] = {
@@ -26,4 +34,5 @@ def open_predictor(parts: Mapping[str, bytes]) -> Scorer:
             "how it scores. Train and deploy the model again with a trainer whose models this endpoint serves.",
             found=found,
         )
-    return LANES[found[0]](parts)
+    scorer, calibrator = LANES[found[0]](parts), calibrator_of(parts)
+    return scorer if calibrator is None else CalibratedScorer(scorer, calibrator)

@@ -7,7 +7,7 @@ to answer as in training, in bytes that depend on nothing else; the reproducibil
 from mlops_assets.training.baseline import Baseline, fit_baseline
 from mlops_assets.training.bundle import Golden, assemble_bundle
 from mlops_assets.training.checkpoint import Checkpoint
-from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights, tune
+from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights, score, tune
 from mlops_assets.training.reproducibility import (
     FACTS,
     library_versions,
@@ -42,6 +42,7 @@ __all__ = [
     "platform_facts",
     "recency_weights",
     "reproducibility_record",
+    "score",
     "trainer_named",
     "tune",
 ]

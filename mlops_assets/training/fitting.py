@@ -1,14 +1,18 @@
 """Fits what a policy declares on the rows of a training window."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-from mlops_assets.errors import TrainingError, examples
+from mlops_assets.digests import canonical_json
+from mlops_assets.errors import DeclarationError, TrainingError, examples
 from mlops_assets.records import Params, Task, Trial
+from mlops_assets.scoring.calibration import CALIBRATION_PART, calibrated
+from mlops_assets.training.calibrating import Calibration, find_calibrator
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.trainer import Array, Fitted, Mask
 from mlops_assets.training.trainers import trainer_named
@@ -44,6 +48,22 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     tuning: TuningPolicy | None = Field(
         default=None, description="Search for parameters before the fit; those found prevail over `params`."
     )
+    calibration: Calibration = Field(
+        default="none",
+        description="How scores become probabilities that come true: by a line found on the `validation_days`, "
+        "`isotonic` or `platt`, or `auto`, which takes what loses least there, leaving scores alone included. "
+        "Binary models only.",
+    )
+
+    @model_validator(mode="after")
+    def _calibrates_on_days(self) -> Self:
+        if self.calibration != "none" and not self.validation_days:
+            raise DeclarationError(
+                f"`calibration: {self.calibration}` needs days that the model has not learnt from, for on others it is "
+                "too sure of itself. Set `validation_days`, say to 14.",
+                calibration=self.calibration,
+            )
+        return self
 
     @field_validator("trainer")
     @classmethod
@@ -61,6 +81,11 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
         for name, among in self.tuning.search.items() if self.tuning else ():
             for value in among.ends:
                 trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
+        if self.calibration != "none" and task != "binary":
+            raise DeclarationError(
+                f"`calibration` turns a score into the chance of a yes, and a {task} model has none. Leave it out.",
+                task=task,
+            )
 
 
 def fit(
@@ -100,19 +125,44 @@ def fit(
     trainer = trainer_named(policy.trainer)
     if threads is not None:
         trainer = trainer.on_threads(threads)
-    return trainer.fit(
-        X,
-        labels,
-        task=task,
-        names=names,
-        categorical=categorical,
-        params=policy.params,
-        seed=policy.seed,
-        weights=_weights(policy, times),
-        validation=_newest(times, labels, task=task, days=policy.validation_days) if policy.validation_days else None,
-        patience=policy.patience,
-        checkpoint=checkpoint,
+
+    def fitted_on(rows: Mask | slice, *, checkpoint: Checkpoint | None = None) -> Fitted:
+        when = times[rows]
+        return trainer.fit(
+            X[rows],
+            labels[rows],
+            task=task,
+            names=names,
+            categorical=categorical,
+            params=policy.params,
+            seed=policy.seed,
+            weights=_weights(policy, when),
+            validation=_newest(when, labels[rows], task=task, days=policy.validation_days)
+            if policy.validation_days
+            else None,
+            patience=policy.patience,
+            checkpoint=checkpoint,
+        )
+
+    fitted = fitted_on(slice(None), checkpoint=checkpoint)
+    if policy.calibration == "none":
+        return fitted
+    newest = _newest(times, labels, task=task, days=policy.validation_days)
+    twin = fitted_on(~newest)
+    calibrator = find_calibrator(
+        policy.calibration, labels[newest], trainer.score(twin.parts, X[newest]), times[newest]
     )
+    if calibrator is None:
+        return fitted
+    return replace(fitted, parts={**fitted.parts, CALIBRATION_PART: canonical_json(calibrator)})
+
+
+def score(trainer: str, parts: Mapping[str, bytes], X: Array) -> Array:
+    """Give the scores of a model as its bundle answers them: those of the trainer, calibrated if the bundle says how.
+
+    `parts` are those of a fitted model or of its bundle.
+    """
+    return calibrated(parts, trainer_named(trainer).score(parts, X))
 
 
 def tune(

@@ -4,8 +4,11 @@ import gc
 import json
 import weakref
 
+import numpy as np
 import pytest
 
+from mlops_assets.digests import canonical_json
+from mlops_assets.scoring import CALIBRATION_PART, Calibrator
 from mlops_assets_tests._endpoint import INSTANCE, MODEL
 
 
@@ -167,3 +170,30 @@ def test_models_of_one_endpoint_do_not_touch_each_other(home, serve, trained, re
 
     assert endpoint.predict(INSTANCE).status_code == 200
     assert endpoint.predict(INSTANCE, model="other").status_code == 503
+
+
+def test_a_calibrated_bundle_answers_along_its_line(home, serve, trained):
+    """The score is that of the line, bit for bit as it was in training, and decides."""
+    line = Calibrator(method="platt", scores=(0.0, 0.4, 1.0), probabilities=(0.01, 0.05, 0.3), rows=100)
+    golden = json.loads(trained.parts["golden.json"])
+    golden["scores"] = line(np.array(golden["scores"])).tolist()
+    parts = trained.parts | {CALIBRATION_PART: canonical_json(line), "golden.json": json.dumps(golden).encode()}
+    home.release(home.save(trained.parts))
+    plain = serve().predict(INSTANCE).json()["predictions"][0]
+
+    home.release(home.save(parts))
+    answered = serve().predict(INSTANCE).json()["predictions"][0]
+
+    assert answered["score"] == line(np.array([plain["score"]]))[0]
+    assert answered["decision"] is False
+
+
+def test_a_line_that_training_did_not_draw_is_refused(home, serve, trained):
+    """Golden rows are calibrated ones, so a calibration put in afterwards comes out wrong."""
+    line = Calibrator(method="platt", scores=(0.0, 1.0), probabilities=(0.1, 0.2), rows=100)
+    home.release(home.save(trained.parts | {CALIBRATION_PART: canonical_json(line)}))
+
+    endpoint = serve()
+
+    assert endpoint.client.get("/health/ready").status_code == 503
+    assert "golden rows" in str(endpoint.client.get(f"/models/{MODEL}").json())

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.monitoring import Profile
 from mlops_assets.records import FeatureVectorSpec
+from mlops_assets.scoring import calibrator_of
 from mlops_assets.stores.home import Home
-from mlops_assets.training import trainer_named
+from mlops_assets.training import score, trainer_named
 
 Array = npt.NDArray[Any]
 
@@ -56,5 +57,11 @@ class LoadedBundle:
         return trainer_named(self.meta["trainer"]).contributions(self.parts, vectors)
 
     def score(self, vectors: Array) -> npt.NDArray[np.float64]:
-        """Score feature vectors, shape (n, d)."""
-        return trainer_named(self.meta["trainer"]).score(self.parts, vectors)
+        """Score feature vectors, shape (n, d), calibrated if the bundle says how."""
+        return score(self.meta["trainer"], self.parts, vectors)
+
+    @cached_property
+    def calibration(self) -> str:
+        """By which method its scores are calibrated; `none` if they are not."""
+        calibrator = calibrator_of(self.parts)
+        return calibrator.method if calibrator else "none"

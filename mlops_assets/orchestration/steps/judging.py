@@ -128,6 +128,7 @@ def details_of(
         searched=searched,
         threshold=bundle.meta.get("threshold"),
         champion_threshold=champion.meta.get("threshold") if champion else None,
+        calibration=bundle.calibration,
     )
 
 

@@ -46,7 +46,7 @@ from mlops_assets.training import (
     fit,
     missing_facts,
     reproducibility_record,
-    trainer_named,
+    score,
 )
 
 Array = npt.NDArray[Any]
@@ -92,7 +92,7 @@ def make_bundle(
         checkpoint=checkpoint,
     )
     scored = spread_over(rows.num_rows, SCORED_ROWS)
-    scores = trainer_named(fitted.trainer).score(fitted.parts, vectors[scored])
+    scores = score(fitted.trainer, fitted.parts, vectors[scored])
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
     profile = Profile.of(feature_columns(vectorizer.names, vectors), levels=levels) | Profile.of({SCORE: scores})
     shown = spread_over(len(scored), GOLDEN_ROWS)

@@ -1,0 +1,122 @@
+"""Calibration on days that a model has not learnt from."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.special import expit
+
+from mlops_assets.errors import DeclarationError, TrainingError
+from mlops_assets.scoring import CALIBRATION_PART, calibrator_of
+from mlops_assets.statistics import ece, log_loss
+from mlops_assets.training import TRAINERS, TrainingPolicy, TrainingWindow, fit, score, trainer_named
+from mlops_assets.training.calibrating import find_calibrator
+
+from .conftest import draw
+
+OVERFIT = {"num_iterations": 300, "learning_rate": 0.3, "min_data_in_leaf": 5}
+
+
+def fitted(rows, *, params=OVERFIT, **declared):
+    policy = TrainingPolicy(window=TrainingWindow(minimum_rows=100), params=params, **declared)
+    return fit(policy, rows.X, rows.y, task="binary", times=rows.times, names=rows.names, categorical=rows.categorical)
+
+
+def validation(*, sureness, n=4000, days=20, seed=3):
+    """Give labels, scores and times of validation days; `sureness` 1 is calibrated."""
+    generator = np.random.default_rng(seed)
+    odds = generator.normal(size=n)
+    times = np.datetime64("2013-03-01", "us") + np.arange(n) * days * np.timedelta64(86_400_000_000 // n, "us")
+    return (generator.random(n) < expit(odds)).astype(float), expit(sureness * odds), times
+
+
+@pytest.mark.parametrize("method", ["isotonic", "platt", "auto"])
+def test_an_overfitted_model_comes_out_as_sure_as_it_may_be(method):
+    """On rows of later days, which had no part in it."""
+    learnt, later = draw("binary", n=3000), draw("binary", n=4000, seed=9)
+    raw, mended = fitted(learnt), fitted(learnt, validation_days=20, calibration=method)
+
+    losses = [log_loss(later.y, score(model.trainer, model.parts, later.X)) for model in (raw, mended)]
+    errors = [ece(later.y, score(model.trainer, model.parts, later.X)) for model in (raw, mended)]
+
+    assert losses[1] < losses[0] - 0.05
+    assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("trainer", sorted(TRAINERS))
+def test_every_trainer_is_calibrated_without_code_of_its_own(trainer):
+    """The model is the one without calibration; only the part is added, and the same rows give the same bytes."""
+    rows = draw("binary", n=1500)
+
+    plain, mended, again = (
+        fitted(rows, params={}, trainer=trainer, validation_days=15, calibration=method)
+        for method in ("none", "platt", "platt")
+    )
+
+    assert {name: part for name, part in mended.parts.items() if name != CALIBRATION_PART} == plain.parts
+    assert mended.parts == again.parts
+    assert CALIBRATION_PART not in plain.parts
+    scores = score(trainer, mended.parts, rows.X)
+    assert scores.tobytes() == calibrator_of(mended.parts)(trainer_named(trainer).score(plain.parts, rows.X)).tobytes()
+    assert 0 < scores.min() < scores.max() < 1
+
+
+def test_the_line_is_found_on_days_that_its_twin_had_not_learnt_from():
+    """Other labels on the newest days alone change it; were the model asked about its own days, it would be steep."""
+    rows = draw("binary", n=3000)
+    newest = rows.times > rows.times.max() - np.timedelta64(20, "D")
+    turned = rows._replace(y=np.where(newest, 1 - rows.y, rows.y))
+
+    honest, lost = (
+        calibrator_of(fitted(each, validation_days=20, calibration="isotonic").parts) for each in (rows, turned)
+    )
+
+    middle = np.array([0.1, 0.9])
+    assert honest.rows == newest.sum()
+    assert np.diff(honest(middle)) > 0.3
+    assert np.diff(lost(middle)) < 0.1
+
+
+def test_auto_leaves_calibrated_scores_alone():
+    """And takes a line where one loses less on days it was not found on."""
+    assert find_calibrator("auto", *validation(sureness=1.0, seed=4)) is None
+
+    found = find_calibrator("auto", *validation(sureness=3.0, seed=4))
+
+    assert found.method == "platt"
+    assert set(found.log_losses) == {"none", "platt", "isotonic"}
+    assert min(found.log_losses, key=found.log_losses.get) == "platt"
+
+
+def test_auto_takes_the_isotonic_line_where_no_logistic_one_fits():
+    """Scores whose truth has a step in it."""
+    y, score_, times = validation(sureness=1.0, n=20_000)
+    y = (np.random.default_rng(1).random(len(y)) < np.where(score_ > 0.5, 0.6, 0.1)).astype(float)
+
+    assert find_calibrator("auto", y, score_, times).method == "isotonic"
+
+
+def test_a_single_validation_day_cannot_choose_but_can_calibrate():
+    """Comparing on the day a line was found on would always favour the most bent."""
+    y, score_, times = validation(sureness=2.0, days=1)
+
+    with pytest.raises(TrainingError, match="of one day"):
+        find_calibrator("auto", y, score_, times)
+    assert find_calibrator("platt", y, score_, times).method == "platt"
+
+
+def test_validation_days_that_say_too_little_are_refused():
+    """A handful of hits, or scores the wrong way round."""
+    y, score_, times = validation(sureness=2.0)
+
+    with pytest.raises(TrainingError, match="Raise `validation_days`"):
+        find_calibrator("isotonic", np.where(np.cumsum(y) <= 5, y, 0), score_, times)
+    with pytest.raises(TrainingError, match="No platt calibration could be found"):
+        find_calibrator("platt", y, 1 - score_, times)
+
+
+def test_calibration_without_days_or_of_another_task_is_refused_when_it_is_declared():
+    """Each with what to write instead."""
+    with pytest.raises(ValidationError, match="Set `validation_days`"):
+        TrainingPolicy(calibration="auto")
+    with pytest.raises(DeclarationError, match="a regression model has none"):
+        TrainingPolicy(calibration="auto", validation_days=7, params={}).require_task("regression")
