@@ -19,9 +19,10 @@ from mlops_assets.digests import sha256_json
 from mlops_assets.features import spec
 from mlops_assets.features.join import training_rows
 from mlops_assets.orchestration.steps import build_training_set, fit_model, reproduce, training_sets
-from mlops_assets.orchestration.steps.recipes import keep_recipe, kept_recipe
+from mlops_assets.orchestration.steps.recipes import folder_as_recorded, keep_recipe, kept_recipe
 from mlops_assets.records import ModelVersion
 from mlops_assets.stores.home import Home
+from mlops_assets.training import TRAINERS
 from mlops_assets.training.trainers import lightgbm
 from mlops_assets_tests._commands import environment
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, changed, grown, no_settings, shop, shop_project
@@ -85,6 +86,24 @@ def test_equal_rows_seen_at_another_cut_off_are_the_same_model(trained, january)
     assert versions[0].version == versions[1].version
     kept = trained.records.get(("versions", "air_time"), versions[0].sha256, ModelVersion)
     assert kept.cut_off == ALL_IN + timedelta(days=80)
+
+
+@pytest.mark.parametrize("trainer", sorted(TRAINERS))
+def test_what_any_trainer_fits_is_made_again(shop, trainer):
+    """With its defaults; those that cannot share a fit among threads keep to one, whatever is asked."""
+    if trainer == "torch":
+        pytest.importorskip("torch")
+    kept = kept_recipe(shop.home, MODEL, version_of(shop).reproducibility["recipe_sha256"])
+    model_py = re.sub("PARAMS = .*", "PARAMS = {}", kept.model_py)
+    declaration = training(trainer=trainer, params={})(kept.declaration)
+    folder = folder_as_recorded(replace(kept, declaration=declaration, model_py=model_py))
+    made, _ = build_training_set(folder, shop.home, cut_off=LIVE)
+    version = fit_model(folder, shop.home, made, tags={}, requester="the tests")
+
+    outcome = reproduce(folder, shop.home, number=version.version, threads=[1, 2], at=LIVE, by="the tests")
+
+    assert version.reproducibility["trainer"] == trainer
+    assert outcome.level == "equal across threads"
 
 
 # --- what is changed is named ---------------------------------------------------------------------
