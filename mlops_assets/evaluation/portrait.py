@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 import numpy as np
 
-from mlops_assets import statistics
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare
 from mlops_assets.records import Comparison, Curve, Task
@@ -90,14 +89,6 @@ def _value(y: Array, score: Array, terms: Terms) -> Curve:
     return _curve(rows / len(y), worth * 1000 / len(y))
 
 
-def _reliability(y: Array, score: Array, terms: Terms) -> Curve:
-    """Draw what came true by what was forecast, over tenths of the rows by score."""
-    parts = np.array_split(np.argsort(score, kind="stable"), min(STEPS, len(y)))
-    ends = [statistics.wilson(y[part].sum(), len(part), confidence=terms.confidence) for part in parts]
-    forecast, came = (np.array([values[part].mean() for part in parts]) for values in (score, y))
-    return _curve(forecast, came, np.array([end.low for end in ends]), np.array([end.high for end in ends]))
-
-
 def _forecasts(y: Array, score: Array, terms: Terms) -> Curve:
     """Draw what came by what was forecast, over tenths of the rows by forecast; ends hold four rows of five."""
     parts = np.array_split(np.argsort(score, kind="stable"), min(STEPS, len(y)))
@@ -132,7 +123,6 @@ _Draw = Callable[[Array, Array, Terms], Curve]
 _BINARY: Final[Mapping[str, _Draw]] = {
     "found": _found,
     "value": _value,
-    "reliability": _reliability,
     "roc": _roc,
     "precision_recall": _precision_recall,
 }

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from mlops_assets.governance.words import MEASURES, plain, words_of
-from mlops_assets.records import Comparison, EvaluationReport, Metric, ModelVersion, Portrait, TrainingSet
+from mlops_assets.records import Comparison, EvaluationReport, Metric, ModelVersion, Portrait, TrainingSet, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +58,16 @@ class Judged:
         return self.report.champion_metrics if self.report.champion_sha256 else self.report.baseline_metrics
 
 
+VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
+    "pass": ("may go live", "passed"),
+    "review": ("needs review", "part"),
+    "fail": ("refused", "blocked"),
+}
+
+
 def verdict_of(judged: Judged) -> tuple[str, str]:
     """Give the verdict in a word or two, and how it is to look: `passed`, `part` or `blocked`."""
-    verdict = getattr(judged.report, "verdict", "pass" if judged.report.passed else "fail")
-    return {"pass": ("may go live", "passed"), "review": ("needs review", "part")}.get(verdict, ("refused", "blocked"))
+    return VERDICTS[judged.report.verdict]
 
 
 def headline(judged: Judged) -> str:

@@ -10,11 +10,12 @@ from typing import Final
 from mlops_assets import pages
 from mlops_assets.governance.changes import changes
 from mlops_assets.governance.judged import Judged, headline, verdict_of
+from mlops_assets.governance.report_findings import behaves, cell, groups, weak
 from mlops_assets.governance.report_pictures import pictures
-from mlops_assets.governance.words import days, measured, percent, plain, weakest_first, words_of
-from mlops_assets.records import Comparison, Metric, SliceResult
+from mlops_assets.governance.words import days, percent, plain, words_of
+from mlops_assets.records import Comparison, Metric
 
-WORST: Final = 12  # slices shown before the rest
+FIRST: Final = 8  # measures shown before the rest
 LEADING: Final = 12  # features shown before the rest
 KINDS: Final = {"Passed": "met", "Refused": "failed", "Note": "dim", "Review": "warns"}
 
@@ -28,7 +29,9 @@ def render_report(judged: Judged) -> str:
         _worth(judged, drawn),
         _good(judged, drawn),
         _changed(judged),
-        _weak(judged),
+        weak(judged),
+        groups(judged),
+        behaves(judged),
         _looks_at(judged),
         _for_engineers(judged, drawn),
     )
@@ -38,13 +41,15 @@ def render_report(judged: Judged) -> str:
 
 def _top(judged: Judged) -> str:
     report, (said, look) = judged.report, verdict_of(judged)
-    against = f"version {judged.before.version}" if judged.before else "no version before"
+    beside = f" beside version {judged.before.version}" if judged.before else ""
+    first = next(iter(report.reasons), "")
+    because = "" if look == "passed" else f" {escape(first.partition(': ')[2] or first)}"
     label = judged.label.removeprefix("1 for ")
     hit = f"A hit is {escape(label)} " if label and report.challenger.task == "binary" else f"{escape(label)} "
     return (
-        f"<p class=dim>{escape(report.model)} · version {judged.version.version} beside {against}</p>"
+        f"<p class=dim>{escape(report.model)} · version {judged.version.version}{beside}</p>"
         f"<h1>{escape(headline(judged))}</h1>"
-        f'<p><span class="verdict {look}">{said}</span></p>{_figures(judged)}'
+        f'<p><span class="verdict {look}">{said}</span>{because}</p>{_figures(judged)}'
         f"<p>{escape(judged.description)}</p>"
         f"<p class=dim>{hit if label else ''}Judged on {report.window.rows:,} {escape(judged.things)} of "
         f"{days(report.window)}, which no version shown here has learnt from. Ranges in small print hold the true "
@@ -130,21 +135,20 @@ def _metrics(judged: Judged) -> str:
         rivals[judged.other] = _by_name(report.champion_metrics)
     rivals["simple model"] = _by_name(report.baseline_metrics)
     names = [name for name in rivals[f"version {judged.version.version}"] if judged.trade or "value" not in name]
-    rows = (
+    rows = [
         (
             f"{escape(words_of(name).title)}<small>{escape(words_of(name).said)}</small>",
-            *(_cell(metrics.get(name)) for metrics in rivals.values()),
+            *(cell(metrics.get(name)) for metrics in rivals.values()),
         )
         for name in names
-    )
-    return pages.table(("", *rivals), rows, numbers=range(1, len(rivals) + 1))
+    ]
 
+    def table(part: list[tuple[str, ...]]) -> str:
+        return pages.table(("", *rivals), part, numbers=range(1, len(rivals) + 1))
 
-def _cell(metric: Metric | None) -> str:
-    if metric is None:
-        return "–"
-    value, _, reach = measured(metric).partition(" (")
-    return f"{value}<small>{reach.removesuffix(')')}</small>" if reach else value
+    if not (more := rows[FIRST:]):
+        return table(rows)
+    return f"{table(rows[:FIRST])}<details><summary>{len(more)} more</summary>{table(more)}</details>"
 
 
 def _changed(judged: Judged) -> str:
@@ -155,40 +159,6 @@ def _changed(judged: Judged) -> str:
     return f"<h2>What changed since version {number}</h2>" + pages.table(
         ("", f"version {number}", f"version {now}"), rows
     )
-
-
-def _weak(judged: Judged) -> str:
-    found = judged.report.slices
-    if not found:
-        return ""
-    words, ordered = words_of(found[0].metric.name), weakest_first(found)
-    ends = _reach(ordered)
-    whole = next((m.value for m in judged.report.challenger_metrics if m.name == found[0].metric.name), None)
-    rows = [_slice(each, ends, whole) for each in ordered]
-    told = "" if whole is None else f" The upright line marks all {escape(judged.things)}: {words.form(whole)}."
-    head = ("", judged.things, words.title, "")
-    rest = ""
-    if more := rows[WORST:]:
-        shown = pages.table(head, more, numbers=(1, 2))
-        rest = f"<details><summary>{len(more)} more</summary>{shown}</details>"
-    return (
-        f"<h2>Where it is weaker and stronger</h2><p class=dim>{escape(words.title)}: {escape(words.said)}. "
-        f"Weakest first.{told}</p>{pages.table(head, rows[:WORST], numbers=(1, 2))}{rest}"
-    )
-
-
-def _slice(part: SliceResult, ends: tuple[float, float], whole: float | None) -> tuple[str, str, str, str]:
-    metric, few = part.metric, " <span class=warns>few</span>" if part.small else ""
-    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
-    drawn = pages.spread(metric.value, low, high, ends=ends, tone="second" if part.small else "first", zero=whole)
-    return f"{escape(part.column)} {escape(part.level)}{few}", f"{metric.n:,}", _cell(metric), drawn
-
-
-def _reach(parts: Iterable[SliceResult]) -> tuple[float, float]:
-    numbers = [
-        end for part in parts for end in (part.metric.low, part.metric.value, part.metric.high) if end is not None
-    ]
-    return min(numbers), max(numbers)
 
 
 def _looks_at(judged: Judged) -> str:

@@ -39,6 +39,24 @@ def picture_files(judged: Judged) -> dict[str, bytes]:
 
 def _charts(judged: Judged, plans: Mapping[str, _Plan]) -> Iterator[tuple[str, str]]:
     known = dict(judged.portrait.curves)
+    if points := judged.report.value_curve:
+        with_ends = Curve(
+            x=tuple(point.share for point in points),
+            y=tuple(point.value_per_1000 for point in points),
+            low=tuple(point.low for point in points),
+            high=tuple(point.high for point in points),
+        )
+        known["value"] = {**known.get("value", {}), "challenger": with_ends}
+    if calibration := judged.report.calibration:
+        bins = calibration.bins
+        known["reliability"] = {
+            "challenger": Curve(
+                x=tuple(bin.mean_score for bin in bins),
+                y=tuple(bin.rate for bin in bins),
+                low=tuple(bin.low for bin in bins),
+                high=tuple(bin.high for bin in bins),
+            )
+        }
     if judged.learning:
         known["learning"] = {
             name: Curve(x=tuple(float(turn) for turn in range(1, len(losses) + 1)), y=tuple(losses))
@@ -96,7 +114,8 @@ def _plans(judged: Judged) -> dict[str, _Plan]:
     return {
         "value": _Plan(
             title=f"Value per 1,000 {things}",
-            said="By how many are acted on. Where the line falls, one more costs more than it brings.",
+            said="By how many are acted on; the shade is the 95 % interval. Where the line falls, one more costs more "
+            "than it brings.",
             x=whole,
             y=pages.Axis(title=unit, form=plain),
             at_capacity=True,

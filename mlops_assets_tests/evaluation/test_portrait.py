@@ -36,14 +36,6 @@ def test_equal_scores_are_one_point(late):
     assert drawn["roc"]["challenger"].x == (0, 1)
 
 
-def test_the_reliability_of_true_chances_is_the_diagonal(late):
-    """What is stated lies within the interval of what came true, in nine tenths of ten at least."""
-    curve = curves("binary", late.y, {"challenger": late.good}, Terms())["reliability"]["challenger"]
-
-    held = [low <= x <= high for x, low, high in zip(curve.x, curve.low, curve.high, strict=True)]
-    assert sum(held) >= 9
-
-
 def test_a_number_is_drawn_by_how_far_off_it_is(minutes):
     """Half of the forecasts are off by no more than the median error."""
     drawn = curves("regression", minutes.y, {"challenger": minutes.good}, Terms())

@@ -5,7 +5,21 @@ from dataclasses import replace
 import pytest
 
 from mlops_assets.governance import Judged, Trade, changes, headline, picture_files, render_report
-from mlops_assets.records import Comparison, Curve, Metric, Portrait, VectorFeature
+from mlops_assets.records import (
+    BehaviourResult,
+    Calibration,
+    CalibrationBin,
+    Comparison,
+    Curve,
+    DiscoveredSlice,
+    Fairness,
+    FairnessGap,
+    GroupRates,
+    Metric,
+    Portrait,
+    ValuePoint,
+    VectorFeature,
+)
 from mlops_assets_tests._page import assert_whole
 from mlops_assets_tests.governance._evidence import EVALUATION, TRAINING_SET, VERSION, day
 
@@ -32,7 +46,7 @@ PORTRAIT = Portrait(
     bundle_sha256=VERSION.sha256,
     curves={
         "roc": {who: Curve(x=(0, 0.5, 1), y=(0, 0.7, 1)) for who in ("challenger", "champion", "baseline")},
-        "reliability": {"challenger": Curve(x=(0.1, 0.6), y=(0.1, 0.5), low=(0.05, 0.4), high=(0.2, 0.6))},
+        "residuals": {"challenger": Curve(x=(0.1, 0.6), y=(0.1, 0.5), low=(0.05, 0.4), high=(0.2, 0.6))},
     },
     gains=(gain(160, 20, 300),),
     importance=(("dep_hour", 0.75), ("carrier_delay", 0.25)),
@@ -82,6 +96,11 @@ def judged(*, gains: tuple[Comparison, ...] = PORTRAIT.gains, **report: object) 
                 judged(champion_sha256=None, champion_metrics=(), gains=()), before=None, before_set=None, trade=None
             ),
             "Version 3 may go live: of 100 flights it flags, 63 are hits, 13 more than with a simple model.",
+        ),
+        (
+            judged(passed=False, verdict="review"),
+            "Version 3 needs review, and version 2 stays: of 100 flights it flags, 63 are hits, 3 more than with "
+            "version 2, worth EUR 160 more per 1,000 flights.",
         ),
         (
             judged(challenger_metrics=metrics(0)[:1], champion_metrics=(Metric(name="auc", value=0.7, n=9),)),
@@ -143,6 +162,80 @@ def test_the_weakest_slice_stands_first_and_few_rows_are_marked():
     assert "carrier HA <span class=warns>few</span>" in text
 
 
+def test_what_a_search_found_is_told_with_what_luck_would_show():
+    """A part that luck explains is named as such, never as a finding."""
+    found = DiscoveredSlice(
+        columns=("origin", "hour"),
+        levels=("EWR", "18 to 20"),
+        measure="bias",
+        value=0.12,
+        elsewhere=0.01,
+        difference=0.11,
+        low=0.05,
+        high=0.17,
+        p_value=0.01,
+        n=700,
+        small=False,
+    )
+
+    shown = render_report(judged(discovered=(found,)))
+    lucky = render_report(judged(discovered=(replace(found, p_value=0.6),)))
+
+    assert "origin=EWR, hour=18 to 20<small>scores minus what came</small>" in shown
+    assert "found no part where it does worse than chance explains" in lucky
+    assert "scores minus what came" not in lucky
+
+
+def test_behaviour_shows_failures_first():
+    """One of ten is looked for."""
+    kept, broken = (
+        BehaviourResult(name=name, n=9, observed=0, allowed=0, passed=passed, words=f"{name} was tried.")
+        for name, passed in (("range", True), ("noise", False))
+    )
+
+    text = render_report(judged(behaviour=(kept, broken))).partition("How it behaves")[2]
+
+    assert text.index("Failed</span> noise") < text.index("Passed</span> range")
+
+
+def test_groups_are_shown_with_the_gaps_that_were_declared():
+    """Kept or broken, with the limit; a ratio may not be too small, a difference not too large."""
+    rate = Metric(name="selection_rate", value=0.25, n=500, low=0.2, high=0.3)
+    fairness = Fairness(
+        groups=(GroupRates(column="sex", group="f", n=500, rates=(rate,), small=False),),
+        gaps=(
+            FairnessGap(column="sex", measure="demographic_parity_difference", value=0.2, limit=0.1),
+            FairnessGap(column="sex", measure="demographic_parity_ratio", value=0.95, limit=0.9),
+        ),
+        unmeasured=("sex=x has 3 rows.",),
+    )
+
+    text = render_report(judged(fairness=fairness)).partition("Groups of people")[2]
+
+    assert "Broken</span> demographic parity difference by sex: 20.0 %, where at most 10.0 % is asked for." in text
+    assert "Kept</span> demographic parity ratio by sex: 0.95, where at least 0.90 is asked for." in text
+    assert "sex f" in text
+    assert "sex=x has 3 rows." in text
+
+
+def test_value_and_reliability_are_drawn_with_their_intervals():
+    """As the evaluation found them."""
+    point = ValuePoint(share=0.1, threshold=0.5, value_per_1000=900, low=700, high=1100, precision=0.6, recall=0.3)
+    bins = (
+        CalibrationBin(rows=100, mean_score=0.1, rate=0.12, low=0.05, high=0.2),
+        CalibrationBin(rows=100, mean_score=0.4, rate=0.38, low=0.3, high=0.45),
+    )
+    case = judged(
+        value_curve=(point, replace(point, share=1.0, value_per_1000=-400, low=-600, high=-100)),
+        calibration=Calibration(bins=bins, ece=Metric(name="ece", value=0.02, n=200)),
+    )
+
+    files = picture_files(case)
+
+    assert {"value.svg", "reliability.svg"} <= set(files)
+    assert all(b"<polygon" in files[name] for name in ("value.svg", "reliability.svg"))
+
+
 def test_text_from_outside_is_text():
     """A label, a level or a reason may hold anything."""
     evil = "<script>alert(1)</script>"
@@ -155,7 +248,7 @@ def test_text_from_outside_is_text():
 
 def test_pictures_are_those_that_can_be_drawn():
     """By curves on record, and the losses of the fit."""
-    assert set(picture_files(JUDGED)) == {"roc.svg", "reliability.svg", "learning.svg"}
+    assert set(picture_files(JUDGED)) == {"roc.svg", "residuals.svg", "learning.svg"}
 
 
 def test_without_curves_there_is_still_a_page():
