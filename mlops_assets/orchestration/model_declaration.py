@@ -100,6 +100,16 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @model_validator(mode="after")
+    def _what_touches_people_is_the_same_to_the_bit(self) -> Self:
+        if self.risk_tier == "high" and self.training.distributed:
+            raise DeclarationError(
+                "A model of risk tier 'high' cannot be fitted on a cluster: nobody could make the same model again, "
+                "and what it decided would rest on a model that cannot be shown. Take `training.distributed` out.",
+                risk_tier=self.risk_tier,
+            )
+        return self
+
+    @model_validator(mode="after")
     def _gate_judges_this_task(self) -> Self:
         self.gate.require_task(self.task)
         return self

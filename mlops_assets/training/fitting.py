@@ -14,8 +14,10 @@ from mlops_assets.records import Params, Task, Trial
 from mlops_assets.scoring.calibration import CALIBRATION_PART, calibrated
 from mlops_assets.training.calibrating import Calibration, find_calibrator
 from mlops_assets.training.checkpoint import Checkpoint
+from mlops_assets.training.cluster import Cluster
 from mlops_assets.training.trainer import Array, Fitted, Mask
 from mlops_assets.training.trainers import trainer_named
+from mlops_assets.training.trainers.lightgbm import LightGBMTrainer
 from mlops_assets.training.tuning import FitsInRounds, TuningPolicy, losses_of, search, winner
 from mlops_assets.training.windows import Times, TrainingWindow
 
@@ -48,6 +50,9 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     tuning: TuningPolicy | None = Field(
         default=None, description="Search for parameters before the fit; those found prevail over `params`."
     )
+    distributed: Cluster | None = Field(
+        default=None, description="A Dask cluster to fit on; what is fitted there is not the same to the bit."
+    )
     calibration: Calibration = Field(
         default="none",
         description="How scores become probabilities that come true: by a line found on the `validation_days`, "
@@ -78,6 +83,8 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
         """
         trainer = trainer_named(self.trainer)
         trainer.resolve(task, self.params, seed=self.seed)
+        if self.distributed:
+            self._require_what_a_cluster_can_do()
         for name, among in self.tuning.search.items() if self.tuning else ():
             for value in among.ends:
                 trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
@@ -86,6 +93,20 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
                 f"`calibration` turns a score into the chance of a yes, and a {task} model has none. Leave it out.",
                 task=task,
             )
+
+    def _require_what_a_cluster_can_do(self) -> None:
+        wrong = {
+            "trainer": (self.trainer != "lightgbm", "only `lightgbm` fits on a cluster"),
+            "validation_days": (self.validation_days > 0, "LightGBM cannot stop early on one, so it must be 0"),
+            "reproduce": (self.reproduce != "never", "what is fitted there is not the same to the bit: say `never`"),
+        }
+        for name, (broken, why) in wrong.items():
+            if broken:
+                raise DeclarationError(
+                    f"`{name}: {getattr(self, name)}` does not go with `distributed`: {why}. Mend it, or take "
+                    "`distributed` out to fit on one machine.",
+                    field=name,
+                )
 
 
 def fit(
@@ -125,6 +146,8 @@ def fit(
     trainer = trainer_named(policy.trainer)
     if threads is not None:
         trainer = trainer.on_threads(threads)
+    if policy.distributed and isinstance(trainer, LightGBMTrainer):
+        trainer = trainer.on_cluster(policy.distributed)
 
     def fitted_on(rows: Mask | slice, *, checkpoint: Checkpoint | None = None) -> Fitted:
         when = times[rows]

@@ -7,12 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mlops_assets.digests import sha256_bytes, sha256_json
 from mlops_assets.records import Recipe, TrainingSet
+from mlops_assets.training.cluster import NOT_TO_THE_BIT
 from mlops_assets.training.trainer import Fitted
 
 LIBRARIES = ("lightgbm", "numpy", "pyarrow", "duckdb", "scikit-learn", "scipy", "mlops-assets")
 WHERE_INSTALLED = ("torch", "skops", "safetensors")  # of trainers that are extras
 
 INPUT, PART, LIBRARY = "input.", "part.", "library."
+NOT_EXACT = "not_to_the_bit"  # why the same rows would not give the same bytes again; absent where they do
 MACHINE = ("system", "machine", "cpu", "libc")
 
 FACTS = (
@@ -95,6 +97,7 @@ def reproducibility_record(
         "params_sha256": sha256_json(fitted.params),
         **seeds,
         **{f"{PART}{name}": sha256_bytes(data) for name, data in sorted(parts.items())},
+        **({NOT_EXACT: NOT_TO_THE_BIT} if "distributed" in fitted.params else {}),
         **circumstances,
     }
 

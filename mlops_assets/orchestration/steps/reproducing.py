@@ -25,7 +25,7 @@ from mlops_assets.records import FeatureVectorSpec, ModelVersion, Recipe, Reprod
 from mlops_assets.stores.history import history, version_at
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import TableNotFoundError, stored_digest
-from mlops_assets.training.reproducibility import LIBRARY, MACHINE, PART, missing_facts
+from mlops_assets.training.reproducibility import LIBRARY, MACHINE, NOT_EXACT, PART, missing_facts
 
 THREADS = (1, 2, 4)
 
@@ -65,7 +65,9 @@ def reproduce(
     record, here = version.reproducibility, circumstances(folder.path)
     missing, recipe = missing_facts(record), _recipe(stores, version)
     found = _Found()
-    if missing or recipe is None:
+    if NOT_EXACT in record:
+        found.causes.append(f"{record[NOT_EXACT]} So it is not tried.")
+    elif missing or recipe is None:
         found.causes.append(
             f"{version.model} version {version.version} cannot be made again from its record, which lacks "
             f"{examples(missing) or 'its recipe'}. Train a new version; it will have all of it."

@@ -17,6 +17,7 @@ import numpy as np
 from mlops_assets.errors import DeclarationError, TrainingError, UnknownNameError
 from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
+from mlops_assets.training.cluster import Cluster, fit_on_cluster
 from mlops_assets.training.trainer import Array, Fitted, Mask
 from mlops_assets.training.trainers._segments import SEEDS, Growth, best_round, seeds_of
 
@@ -124,10 +125,15 @@ class LightGBMTrainer:
 
     threads: int = 1
     name: str = "lightgbm"
+    cluster: Cluster | None = None
 
     def on_threads(self, threads: int) -> "LightGBMTrainer":
         """Give this trainer on so many threads."""
         return replace(self, threads=threads)
+
+    def on_cluster(self, cluster: Cluster) -> "LightGBMTrainer":
+        """Give this trainer as it fits on the workers of a cluster: as well, and not the same to the bit."""
+        return replace(self, cluster=cluster)
 
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with defaults, objective and all seeds filled in.
@@ -163,6 +169,8 @@ class LightGBMTrainer:
             DeclarationError: A parameter cannot be obeyed.
             TrainingError: LightGBM refused the data.
         """
+        if self.cluster is not None:
+            return self._fit_on(self.cluster, X, y, task, names, categorical, params, seed, weights)
         resolved = self._resolved(task, params, seed, y)
         progress = _Progress.of(checkpoint)
 
@@ -233,6 +241,42 @@ class LightGBMTrainer:
         """Give the parameters with all that follows from seed and labels."""
         resolved = self.resolve(task, params, seed=seed)
         return {**resolved, "num_class": int(y.max()) + 1} if task == "multiclass" else resolved
+
+    def _fit_on(
+        self,
+        cluster: Cluster,
+        X: Array,
+        y: Array,
+        task: Task,
+        names: Sequence[str],
+        categorical: Sequence[int],
+        params: Mapping[str, str | int | float | bool],
+        seed: int,
+        weights: Array | None,
+    ) -> Fitted:
+        """Fit on a cluster, in one go: nothing is saved on the way, and no loss per round is known."""
+        resolved = self._resolved(task, params, seed, y)
+        with _complaints(resolved):
+            text = fit_on_cluster(
+                cluster,
+                X,
+                y,
+                task=task,
+                names=names,
+                categorical=categorical,
+                params={name: value for name, value in self._native(resolved).items() if name != "num_class"},
+                rounds=int(resolved["num_iterations"]),
+                weights=weights,
+            )
+        parts = {PART: normalised(text.encode())}
+        return Fitted(
+            trainer=self.name,
+            names=tuple(names),
+            parts=parts,
+            params={**resolved, "distributed": cluster.kind},
+            rounds=int(_booster(parts, X[:1]).current_iteration()),
+            curves={},
+        )
 
     def _search(
         self,
