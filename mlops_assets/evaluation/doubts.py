@@ -6,6 +6,7 @@ from mlops_assets.errors import examples
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.policy import GatePolicy
 from mlops_assets.evaluation.rules import Rule
+from mlops_assets.evaluation.slices import SliceFindings
 from mlops_assets.records import Comparison
 
 
@@ -21,6 +22,19 @@ def too_good(policy: GatePolicy, found: Comparison, other_value: float) -> list[
             False,
             f"{found.metric} makes good {share} of what the {found.other} lacks, where {limit:.0%} is too good to be "
             "true at once. Look for a feature that knows the outcome, or for a change in the label.",
+            doubtful=True,
+        )
+    ]
+
+
+def bereft(found: SliceFindings) -> list[Rule]:
+    """Doubt labels of which a large slice has one kind only."""
+    if not found.bereft:
+        return []
+    return [
+        Rule(
+            False,
+            f"all labels are the same on {examples(found.bereft)}, which is no chance. Do its outcomes still come in?",
             doubtful=True,
         )
     ]

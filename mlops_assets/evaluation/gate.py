@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import EvaluationError, UnknownNameError
 from mlops_assets.evaluation.details import Details, look_closer, with_what_it_decides
-from mlops_assets.evaluation.doubts import changed_since, corrected, looked, seen_often, too_good
+from mlops_assets.evaluation.doubts import bereft, changed_since, corrected, looked, seen_often, too_good
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, named
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
@@ -18,6 +18,7 @@ from mlops_assets.evaluation.rules import (
     enough_rows,
     fair_enough,
     good_enough,
+    guarded,
     identical,
     in_words,
     unharmed_slices,
@@ -126,9 +127,11 @@ def judge(
         *enough_rows(policy, challenger.task, rows.y),
         *good_enough(policy, rows.y, rows.challenger, terms),
         *(weighed(strict, each, clusters=count) for each in comparisons),
+        *guarded(policy, rows.y, rows.challenger, compared, terms),
         *unharmed_slices(policy, found),
         *well_behaved(behaviour),
         *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
+        *bereft(found),
         *seen_often(policy, looks),
         *changed_since(changed),
         *fair_enough(closer.fairness),

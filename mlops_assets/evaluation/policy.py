@@ -1,5 +1,6 @@
 """What a challenger must show before it may go live."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -49,6 +50,12 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         description="How surely it must; by default a challenger is refused once the simple model is shown to be "
         "its equal.",
     )
+    guards: Mapping[str, float] | None = Field(
+        default=None,
+        description="Other metrics with the loss forgiven in each: a challenger is refused that is shown to lose more, "
+        "against the champion or, without one, a constant. By default log_loss with 0.01 where the metric is one of "
+        "binary models: an order of scores says nothing of how far off they are.",
+    )
     suspicious_gain: float | None = Field(
         default=0.5,
         gt=0,
@@ -91,12 +98,27 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
                 "of the value, so only you can say which loss does not matter.",
                 metric=self.primary_metric,
             )
+        for name in self.guards or {}:
+            if named(name).gain is None or named(name).task != known.task:
+                raise DeclarationError(
+                    f"`guards` names {name!r}, by which no {known.task} model is judged. "
+                    f"Use some of {', '.join(other for other in judging if named(other).task == known.task)}.",
+                    metric=name,
+                )
         return self
 
     @property
     def columns_beside(self) -> tuple[str, ...]:
         """The columns that slices and groups are told by; they stand beside the features, and no model sees them."""
         return tuple(dict.fromkeys((*self.slice_columns, *self.fairness.columns)))
+
+    @property
+    def guarded(self) -> Mapping[str, float]:
+        """The other metrics that must not be lost, with the loss forgiven in each."""
+        if self.guards is not None:
+            return self.guards
+        binary = named(self.primary_metric).task == "binary" and self.primary_metric != "log_loss"
+        return {"log_loss": 0.01} if binary else {}
 
     @property
     def margin(self) -> float:

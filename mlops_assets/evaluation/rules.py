@@ -1,11 +1,12 @@
 """The rules of the gate, each kept or broken with its reason in words, and what else a reader should know."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlops_assets.errors import examples
 from mlops_assets.evaluation.measures import Terms
-from mlops_assets.evaluation.metrics import named
+from mlops_assets.evaluation.metrics import compare, named
 from mlops_assets.evaluation.policy import Evidence, GatePolicy
 from mlops_assets.evaluation.slices import SliceFindings
 from mlops_assets.records import BehaviourResult, Comparison, Fairness, ModelVersion, Task, Verdict
@@ -123,6 +124,26 @@ def well_behaved(results: Sequence[BehaviourResult]) -> list[Rule]:
     if results and not broken:
         return [Rule(True, f"all {len(results)} behavioural tests.")]
     return broken
+
+
+def guarded(policy: GatePolicy, y: Array, challenger: Array, others: Mapping[Any, Array], terms: Terms) -> list[Rule]:
+    """Refuse a loss in another metric that is shown to be more than forgiven, so that no gain hides it."""
+    other = "champion" if "champion" in others else "constant"
+    if other not in others:
+        return []
+    rules = []
+    for metric, forgiven in policy.guarded.items():
+        found = compare(metric, y, challenger, others[other], terms)
+        ends = f"{terms.confidence:.0%} interval of the gain {found.low:.4g} to {found.high:.4g}"
+        if found.high < -forgiven:
+            rules.append(
+                Rule(False, f"{metric} is shown to be worse than the {other}'s by more than {forgiven:g} ({ends}).")
+            )
+        else:
+            rules.append(
+                Rule(True, f"{metric} is not shown to be worse than the {other}'s by more than {forgiven:g} ({ends}).")
+            )
+    return rules
 
 
 def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mlops_assets.evaluation.levels import levels_of, rows_by_level
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, measure
 from mlops_assets.records import SliceResult
 from mlops_assets.statistics import Array, StatisticsInputError, holm
+
+EXPECTED = 20  # rows with another label; where so many are expected, none is no chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +32,15 @@ class SliceDrop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceFindings:
-    """The slices that could be measured, the drops among them, and those on which the metric does not exist."""
+    """The slices that could be measured, the drops among them, and those on which the metric does not exist.
+
+    `bereft` are those of the last that cannot have lost all labels but one by chance.
+    """
 
     results: tuple[SliceResult, ...]
     drops: tuple[SliceDrop, ...]
     unmeasured: tuple[str, ...]
+    bereft: tuple[str, ...] = ()
 
 
 def look_into_slices(
@@ -56,7 +64,8 @@ def look_into_slices(
         minimum_rows: Below it a slice is marked small and not compared.
         terms: On what terms.
     """
-    results, drops, unmeasured = [], [], []
+    results, drops, unmeasured, bereft = [], [], [], []
+    seldom = _share_of_others(y)
     for column, values in columns.items():
         for level, rows in rows_by_level(levels_of(values)):
             n = len(rows)
@@ -67,6 +76,8 @@ def look_into_slices(
                     drops.append(SliceDrop(column=column, level=level, drop=-gain.value, p_value=gain.p_value, n=n))
             except StatisticsInputError:  # one class only, say: told, not guessed
                 unmeasured.append(f"{column}={level} ({n} rows)")
+                if np.ptp(y[rows]) == 0 and n * seldom >= EXPECTED:
+                    bereft.append(unmeasured[-1])
                 continue
             results.append(SliceResult(column=column, level=level, metric=found, small=n < minimum_rows))
     if drops:
@@ -75,4 +86,10 @@ def look_into_slices(
             SliceDrop(column=drop.column, level=drop.level, drop=drop.drop, p_value=float(p), n=drop.n)
             for drop, p in zip(drops, adjusted, strict=True)
         ]
-    return SliceFindings(results=tuple(results), drops=tuple(drops), unmeasured=tuple(unmeasured))
+    return SliceFindings(results=tuple(results), drops=tuple(drops), unmeasured=tuple(unmeasured), bereft=tuple(bereft))
+
+
+def _share_of_others(y: Array) -> float:
+    """Give the share of labels that are not the commonest one."""
+    _, counts = np.unique(y, return_counts=True)
+    return float(1 - counts.max() / len(y))

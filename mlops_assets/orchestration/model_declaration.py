@@ -138,6 +138,15 @@ class ModelFolder:
         return self._read("model.py", "what the model learns")
 
     @cached_property
+    def own_tests(self) -> Mapping[str, str]:
+        """The texts of behavioural tests in the folder, by file: behaviour.py and test_*.py, where there are any."""
+        return {
+            file.name: file.read_text()
+            for name in ("behaviour.py", "test_*.py")
+            for file in sorted(self.path.glob(name))
+        }
+
+    @cached_property
     def _module(self) -> Mapping[str, Any]:
         namespace: dict[str, Any] = {"__name__": f"{self.name}.model"}
         exec(compile(self.model_source, str(self.path / "model.py"), "exec"), namespace)

@@ -204,7 +204,7 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         dagster_type=record_type(EvaluationReport),
-        **shared("evaluation", gate=declared.gate, value=declared.value),
+        **shared("evaluation", *folder.own_tests.values(), gate=declared.gate, value=declared.value),
         ins={"training_set": dg.AssetIn(keys["training_set"]), "model": dg.AssetIn(keys["model"])},
         description="Challenger, champion, simple baseline and a constant on the same held-out time.",
         kinds={"python"},

@@ -16,7 +16,7 @@ from mlops_assets_tests.governance._evidence import EVALUATION
 
 from .conftest import version
 
-QUICK = {"resamples": 100}
+QUICK = {"resamples": 100, "guards": {}}
 CHAMPION = "a" * 64
 
 
@@ -396,3 +396,56 @@ def test_a_report_of_before_there_were_three_verdicts_reads_as_what_it_said():
     passed, refused = (msgspec.convert({**stored, "passed": said}, EvaluationReport) for said in (True, False))
 
     assert (passed.verdict, refused.verdict) == ("pass", "fail")
+
+
+def test_a_better_order_does_not_hide_scores_that_are_far_off(late, window, trade):
+    """By default a binary model's log loss is guarded: against the champion, or a constant where there is none."""
+
+    def judged(challenger, champion, **declared):
+        return judge(
+            GatePolicy(resamples=100, **declared),
+            challenger=version(),
+            champion_sha256=None if champion is None else CHAMPION,
+            window=window,
+            y=late.y,
+            challenger_scores=challenger,
+            champion_scores=champion,
+            baseline_scores=late.weak,
+            constant=late.y.mean(),
+            value=trade,
+        )
+
+    pushed = 0.9 + 0.1 * late.good  # the same order, and no chance below nine in ten
+
+    for champion, other in ((late.good, "champion"), (None, "constant")):
+        report = judged(pushed, champion)
+        assert report.verdict == "fail"
+        assert refusals(report)[0].startswith(f"Refused: log_loss is shown to be worse than the {other}'s")
+        assert judged(pushed, champion, guards={}).passed
+
+
+def test_a_guard_must_judge_the_same_kind_of_model():
+    """Misspelt or of another task, it would guard nothing."""
+    with pytest.raises(ValidationError, match="rmse"):
+        GatePolicy(guards={"rmse": 1.0})
+
+
+def test_a_large_slice_that_has_lost_one_class_is_left_to_a_person(late, window, trade):
+    """A thousand rows of one carrier and none of them late: that is no chance, and no metric tells it."""
+    y = np.where(late.carrier == "DL", 0.0, late.y)
+
+    report = judge(
+        GatePolicy(**QUICK, slice_columns=("carrier",)),
+        challenger=version(),
+        champion_sha256=None,
+        window=window,
+        y=y,
+        challenger_scores=late.good,
+        champion_scores=None,
+        baseline_scores=late.weak,
+        slices={"carrier": late.carrier},
+        value=trade,
+    )
+
+    assert report.verdict == "review"
+    assert "carrier=DL (1000 rows)" in doubts(report)[0]

@@ -10,6 +10,7 @@ from mlops_assets.evaluation import BusinessValue, Subject, behave, within_budge
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.own_tests import ModelUnderTest, run_own_tests
 from mlops_assets.records import BehaviourResult
 
 Array = npt.NDArray[np.float64]
@@ -26,9 +27,9 @@ def behaviour_of(
     *,
     scores: Array,
     champion_scores: Array | None,
-    labels: tuple[float, float],
+    learnt: Array,
 ) -> tuple[BehaviourResult, ...]:
-    """Test a bundle on the held-out rows; `vectors` and `scores` are its own, `labels` the range it learnt from."""
+    """Test a bundle on the held-out rows; `vectors` and `scores` are its own, `learnt` the labels it learns from."""
     declared, vectorizer = folder.declaration, bundle.vectorizer
     policy = declared.gate.behaviour
     subject = Subject(
@@ -37,13 +38,28 @@ def behaviour_of(
         names=vectorizer.names,
         categorical=vectorizer.categorical,
         optional=_optional(bundle),
-        labels=labels,
+        labels=(float(learnt.min()), float(learnt.max())),
     )
     share = (declared.value or BusinessValue()).capacity_share
     size = sum(len(part) for part in bundle.parts.values())
     return (
         *behave(policy, subject, vectors, scores=scores, parent_scores=champion_scores, capacity_share=share),
+        _learnt_from(bundle, len(learnt)),
         *within_budget(policy, latency_ms=_latency_ms(bundle, held), bundle_bytes=size),
+        *run_own_tests(folder, ModelUnderTest.on(bundle, held)),
+    )
+
+
+def _learnt_from(bundle: LoadedBundle, rows: int) -> BehaviourResult:
+    """Hold the rows counted at the fit against those of the training window: held-out rows may not be among them."""
+    seen = bundle.profile.rows
+    return BehaviourResult(
+        name="rows learnt from",
+        n=rows,
+        observed=abs(seen - rows),
+        allowed=0,
+        passed=seen == rows,
+        words=f"it has learnt from {seen:,} rows, and the training window has {rows:,}.",
     )
 
 

@@ -69,7 +69,7 @@ def evaluate(
             vectors,
             scores=scores,
             champion_scores=champion_scores,
-            labels=(float(truth.min()), float(truth.max())),
+            learnt=truth,
         ),
         looks=looks_at(stores, challenger, training_set),
         changed=changed_since(folder, stores, challenger, at=at),
