@@ -42,11 +42,11 @@ class Place:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(changed(orders(day), "amount", BAD), path)
 
-    def stored(self, table: str, day: str) -> pa.Table | None:
-        """Give the rows of a day as a new process reads them; None if none were ever committed."""
+    def stored(self, day: str) -> dict[str, pa.Table]:
+        """Give the rows of a day as a new process reads them, by table, of those that have any committed."""
         tables = Home(self.root, settings={}).tables
-        there = tables.exists(table) and day in tables.partitions(table)
-        return tables.read(table, partitions=[day]) if there else None
+        there = [table for table in TABLES if tables.exists(table) and day in tables.contents(table)]
+        return {table: tables.read(table, partitions=[day]) for table in there}
 
 
 def bring_in(root: Path, day: str) -> None:

@@ -17,6 +17,7 @@ from mlops_assets.orchestration.steps.reopening import behind, reopened, stamps_
 from mlops_assets.orchestration.steps.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
+from mlops_assets.stores.tables import WHOLE
 
 Tables = Mapping[str, tuple[Path, TableDeclaration]]
 
@@ -144,14 +145,20 @@ def _days_in(stores: Home, table: str) -> set[str]:
 
 
 def _state(sources: Tables, stores: Home, keys: Sequence[Key]) -> str:
-    """Give a short mark of what the sources say of `keys`: what was refused is asked for again once that changes."""
-    stamps: dict[str, Any] = {}
+    """Give a short mark of what the sources say of `keys` and of what is in: another one is another run.
+
+    So what was refused is asked for again once its source changes, and what was killed on its way is at once.
+    """
+    told: dict[str, Any] = {}
     for name, (folder, declared) in sources.items():
         if (declared.partitions is None) == (None in keys):
-            stamps[name] = list(
+            told[name] = list(
                 stamps_of(declared.source, keys, variables=variables_of(declared, stores, folder)).values()
             )
-    return sha256_json(stamps)[:12]
+            for table in (f"{stage}/{name}" for stage in ("raw", "validated", "quarantine")):
+                there = stores.tables.contents(table) if stores.tables.exists(table) else {}
+                told[table] = [there[key or WHOLE].sha256 if (key or WHOLE) in there else None for key in keys]
+    return sha256_json(told)[:12]
 
 
 def _with_what_follows(stale: Iterable[str], whole: Sequence[str]) -> list[str]:

@@ -138,13 +138,12 @@ def judge(
 ) -> Judged:
     """Hold the raw batches `keys` against contract and suite; good rows go on, bad ones into quarantine.
 
-    What people waived of a batch holds none of its rows back.
+    What people waived of a batch holds none of its rows back. The good rows are committed last, with a note of what
+    they were parted from and what was held: a batch that was killed on its way there is found by that (`reopening`).
     """
     name = declared.table
     contract = take_over(declared, stores, at=at)
-    notes = {
-        key: {**made, NOTE: contract.sha256} for key, made in made_of(stores.tables, [f"raw/{name}"], keys).items()
-    }
+    made = made_of(stores.tables, [f"raw/{name}"], keys)
     waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
     raw = {key: stores.tables.read(f"raw/{name}", partitions=[key] if key else None) for key in keys}
     judged = {
@@ -182,7 +181,9 @@ def judge(
         for key, batch in judged.items()
     }
     _report(stores, name, found, blocked, at=at)
+    pages = {key: stores.quality.add(batch, page) for key, batch in found.items()}
     good = {key: batch.good for key, batch in judged.items() if key not in blocked}
+    notes = {key: {**made[key], NOTE: contract.sha256, **_noted(held, name, key)} for key in good}
     version = write(stores, f"validated/{name}", good, notes=notes) if good else None
     return Judged(
         version=version,
@@ -190,8 +191,14 @@ def judge(
         blocked_by_contract=by_contract,
         blocked_by_suite=by_suite,
         found=found,
-        pages={key: stores.quality.add(batch, page) for key, batch in found.items()},
+        pages=pages,
     )
+
+
+def _noted(held: TableVersion | None, name: str, key: Key) -> dict[str, str]:
+    """Note what was held of a batch, by its digest; nothing if nothing ever was of any."""
+    sha256 = "" if held is None else held.sha256 if key is None else held.partitions[key]
+    return {f"quarantine/{name}": sha256}
 
 
 def _report(
