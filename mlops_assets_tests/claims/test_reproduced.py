@@ -21,6 +21,7 @@ from mlops_assets.features.join import training_rows
 from mlops_assets.orchestration.steps import build_training_set, fit_model, reproduce, training_sets
 from mlops_assets.orchestration.steps.recipes import folder_as_recorded, keep_recipe, kept_recipe
 from mlops_assets.records import ModelVersion
+from mlops_assets.scoring.calibration import CALIBRATION_PART
 from mlops_assets.stores.home import Home
 from mlops_assets.training import TRAINERS
 from mlops_assets.training.trainers import lightgbm
@@ -34,9 +35,14 @@ HALF_LIFE_DAYS = 2.0
 
 
 def weighted(january, model):
-    """Give a shipped model's folder with a short training in which a row counts half of one two days younger."""
+    """Give a shipped model's folder with a short training in which a row counts half of one two days younger.
+
+    Its rounds are found on the newest days, and the chances of a yes are calibrated on them.
+    """
     folder = with_short_training(january.models[model])
-    training = folder.declaration.training.model_copy(update={"recency_half_life_days": HALF_LIFE_DAYS})
+    calibration = "isotonic" if folder.declaration.task == "binary" else "none"
+    changes = {"recency_half_life_days": HALF_LIFE_DAYS, "validation_days": 4, "calibration": calibration}
+    training = folder.declaration.training.model_copy(update=changes)
     return replace(folder, declaration=folder.declaration.model_copy(update={"training": training}))
 
 
@@ -48,7 +54,9 @@ def trained(january, tmp_path_factory):
         folder = weighted(january, model)
         made, leaks = build_training_set(folder, home, cut_off=ALL_IN)
         assert not leaks
-        assert fit_model(folder, home, made, tags={}, requester="the tests").params["bagging_fraction"] < 1
+        version = fit_model(folder, home, made, tags={}, requester="the tests")
+        assert version.params["bagging_fraction"] < 1
+        assert (CALIBRATION_PART in home.bundles.load(model, version.sha256)) == (version.task == "binary")
     return home
 
 
