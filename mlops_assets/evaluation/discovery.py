@@ -28,7 +28,7 @@ SEARCHED_ROWS = 200_000  # drawn from more; what is found is then measured on al
 PAIRED_COLUMNS = 24  # those that tell most alone are paired
 MOST_LEVELS = 20
 BLOCKS = 64  # days are put together into so many at most
-TURNS = 1000
+TURNS = 500
 LEAST_ROWS = 50
 
 
@@ -88,14 +88,15 @@ def worst_slices(
     rows = np.arange(len(y))
     if len(y) > SEARCHED_ROWS:
         rows = np.sort(generator.choice(len(y), SEARCHED_ROWS, replace=False))
-    signs = _signs(blocks, generator)
+    signs = _signs(blocks, generator).astype(np.float32)
     codes = [each.codes[rows].astype(np.int32) for each in levels]
     sizes = [len(each.names) for each in levels]
     found = [_searched(look, rows, codes, sizes, block[rows], blocks) for look in looks]
     worst = np.zeros(len(signs))
     for look, candidates in zip(looks, found, strict=True):
         for each in candidates:
-            worst = np.maximum(worst, _turned(look, each.away @ signs.T).max(axis=0, initial=0.0))
+            turned = _turned(look, each.away.astype(np.float32) @ signs.T)
+            worst = np.maximum(worst, turned.max(axis=0, initial=0.0))
     return tuple(
         told
         for look, candidates in zip(looks, found, strict=True)
@@ -181,7 +182,7 @@ class _Table:
         return _Candidates(columns, kept, inside, away)
 
 
-def _turned(look: _Look, distance: Array) -> Array:
+def _turned(look: _Look, distance: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.abs(distance) if look.both_ways else distance
 
 
@@ -234,7 +235,7 @@ def _told(
             difference=found.value,
             low=found.low,
             high=found.high,
-            p_value=float(np.count_nonzero(worst >= distance[at] - 1e-9) / worst.size),
+            p_value=float(np.count_nonzero(worst >= distance[at] * (1 - 1e-5)) / worst.size),
             n=n,
             small=n < minimum_rows,
         )

@@ -52,6 +52,7 @@ class Terms:
 Value = Callable[[Array, Array, Terms], float]
 Drawn = Callable[[Array, Array, Terms, Units], Statistic]  # the value on drawn rows, from their weights
 Ends = Callable[[Array, Array, Terms], Interval | None]
+TopNumber = Callable[[Array, Array, Array, Array, Terms], Array]
 Gain = Callable[[Array, Array, Array, Terms], Difference]
 
 
@@ -86,16 +87,46 @@ def _units(y: Array, terms: Terms) -> Units:
     return statistics.units_of(len(y), terms.clusters, seed=terms.seed)
 
 
-def _of_top(number: Callable[[Array, Array, Array, Array, Terms], Array], *, where_it_pays: bool = False) -> Drawn:
+def _of_top(number: TopNumber, *, where_it_pays: bool = False) -> Drawn:
     """Give a number of the rows acted on, the hits among them, all hits and all rows."""
 
     def drawn(y: Array, score: Array, terms: Terms, units: Units) -> Statistic:
-        at_least = terms.value.pays_from if where_it_pays else None
-        what = "ranked" if at_least is None else f"ranked from {at_least!r}"
-        count = terms.once(what, lambda: statistics.TopDraws(y, score, units, at_least=at_least), y, score)
+        count = _ranked(y, score, terms, units, where_it_pays=where_it_pays)
         return lambda weights: number(*count(weights, share=terms.value.capacity_share), terms)
 
     return drawn
+
+
+def _ends_of_top(number: TopNumber, *, where_it_pays: bool = False) -> Ends:
+    """Give the bootstrap's interval of such a number; several are taken from the same draws."""
+
+    def ends(y: Array, score: Array, terms: Terms) -> Interval:
+        units = _units(y, terms)
+
+        def counted() -> list[Array]:
+            count = _ranked(y, score, terms, units, where_it_pays=where_it_pays)
+            found = [
+                count(weights, share=terms.value.capacity_share)
+                for weights in statistics.draws(units, seed=terms.seed, resamples=terms.resamples)
+            ]
+            return [np.concatenate(each) for each in zip(*found, strict=True)]
+
+        what = f"counted {terms.resamples} of {terms.value.capacity_share!r} {_least(terms, where_it_pays)!r}"
+        acted, hits, positives, rows = terms.once(what, counted, y, score)
+        return statistics.percentiles(number(acted, hits, positives, rows, terms), confidence=terms.confidence)
+
+    return ends
+
+
+def _least(terms: Terms, where_it_pays: bool) -> float | None:
+    return terms.value.pays_from if where_it_pays else None
+
+
+def _ranked(y: Array, score: Array, terms: Terms, units: Units, *, where_it_pays: bool) -> statistics.TopDraws:
+    at_least = _least(terms, where_it_pays)
+    return terms.once(
+        f"ranked from {at_least!r}", lambda: statistics.TopDraws(y, score, units, at_least=at_least), y, score
+    )
 
 
 def _precision_of(acted: Array, hits: Array, positives: Array, rows: Array, terms: Terms) -> Array:
@@ -227,12 +258,12 @@ def _resampled_gain(drawn: Drawn, *, sign: int = 1) -> Gain:
     return gain
 
 
-def _wilson(drawn: Drawn, *, of_positives: bool) -> Ends:
+def _wilson(number: TopNumber, *, of_positives: bool) -> Ends:
     """Give Wilson's interval of a share at capacity, or the bootstrap's where rows hang together."""
 
     def ends(y: Array, score: Array, terms: Terms) -> Interval | None:
         if terms.clusters is not None:
-            return _resampled(drawn)(y, score, terms)
+            return _ends_of_top(number)(y, score, terms)
         top = statistics.top_scores(y, score, share=terms.value.capacity_share)
         return statistics.wilson(top.hits, top.positives if of_positives else top.rows, confidence=terms.confidence)
 
@@ -305,21 +336,21 @@ MEASURES: dict[str, Measure] = {
     "precision_at_capacity": Measure(
         task="binary",
         value=lambda y, score, terms: statistics.precision_at(y, score, share=terms.value.capacity_share),
-        interval=_wilson(_precision, of_positives=False),
+        interval=_wilson(_precision_of, of_positives=False),
         gain=_resampled_gain(_precision),
         margin=0.02,
     ),
     "recall_at_capacity": Measure(
         task="binary",
         value=lambda y, score, terms: statistics.recall_at(y, score, share=terms.value.capacity_share),
-        interval=_wilson(_recall, of_positives=True),
+        interval=_wilson(_recall_of, of_positives=True),
         gain=_resampled_gain(_recall),
         margin=0.02,
     ),
     "value_per_1000": Measure(
         task="binary",
         value=lambda y, score, terms: terms.value.per_1000(y, score),
-        interval=_resampled(_worth),
+        interval=_ends_of_top(_worth_of, where_it_pays=True),
         gain=_resampled_gain(_worth),
     ),
     "accuracy": _decided("accuracy"),

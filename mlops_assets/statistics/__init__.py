@@ -42,7 +42,15 @@ from mlops_assets.statistics.precision_recall import (
 )
 from mlops_assets.statistics.regression import bias, mae, pinball, pinball_losses, r2, rmse
 from mlops_assets.statistics.reliability import ReliabilityBin, ece, ece_interval, reliability
-from mlops_assets.statistics.resampling import TopDraws, drawn_difference, drawn_interval, of_sums, units_of
+from mlops_assets.statistics.resampling import (
+    TopDraws,
+    drawn_difference,
+    drawn_interval,
+    draws,
+    of_sums,
+    percentiles,
+    units_of,
+)
 
 __all__ = [
     "Array",
@@ -68,6 +76,7 @@ __all__ = [
     "delong_paired",
     "drawn_difference",
     "drawn_interval",
+    "draws",
     "ece",
     "ece_interval",
     "holm",
@@ -77,6 +86,7 @@ __all__ = [
     "mean_difference",
     "mean_interval",
     "of_sums",
+    "percentiles",
     "pinball",
     "pinball_losses",
     "placements",

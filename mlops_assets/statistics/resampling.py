@@ -62,7 +62,7 @@ def drawn_interval(
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
     """
-    return _ends(_drawn(statistic, units, seed=seed, resamples=resamples), confidence)
+    return percentiles(_drawn(statistic, units, seed=seed, resamples=resamples), confidence=confidence)
 
 
 def drawn_difference(
@@ -76,7 +76,7 @@ def drawn_difference(
     drawn = _drawn(statistic, units, seed=seed, resamples=resamples)
     fewer = int(min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)))
     value = float(statistic(np.ones((1, units.number)))[0])
-    return Difference(value, *_ends(drawn, confidence), min(1.0, 2 * (fewer + 1) / (resamples + 1)))
+    return Difference(value, *percentiles(drawn, confidence=confidence), min(1.0, 2 * (fewer + 1) / (resamples + 1)))
 
 
 def of_sums(number: Callable[[Array], Array], *columns: Array, units: Units) -> Statistic:
@@ -199,7 +199,8 @@ def _drawn(statistic: Statistic, units: Units, *, seed: int, resamples: int) -> 
     return np.concatenate([statistic(weights) for weights in draws(units, seed=seed, resamples=resamples)])
 
 
-def _ends(drawn: Array, confidence: float) -> Interval:
+def percentiles(drawn: Array, *, confidence: float = 0.95) -> Interval:
+    """Give the interval that leaves out as many draws on either side as `confidence` allows."""
     tail = (1 - share(confidence, name="confidence")) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high))

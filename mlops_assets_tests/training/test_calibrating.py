@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from scipy.special import expit
 
 from mlops_assets.errors import DeclarationError, TrainingError
+from mlops_assets.evaluation import BusinessValue
 from mlops_assets.scoring import CALIBRATION_PART, calibrator_of
 from mlops_assets.statistics import ece, log_loss
 from mlops_assets.training import TRAINERS, TrainingPolicy, TrainingWindow, fit, score, trainer_named
@@ -120,3 +121,17 @@ def test_calibration_without_days_or_of_another_task_is_refused_when_it_is_decla
         TrainingPolicy(calibration="auto")
     with pytest.raises(DeclarationError, match="a regression model has none"):
         TrainingPolicy(calibration="auto", validation_days=7, params={}).require_task("regression")
+
+
+def test_deciding_where_it_pays_brings_the_most_that_any_threshold_brings_on_the_validation_days():
+    """Scores far too sure, calibrated: no other threshold is worth much more there."""
+    y, score_, times = validation(sureness=3.0)
+    trade = BusinessValue(capacity_share=1, value_of_hit=30, cost_of_false_alarm=70)
+    line = find_calibrator("isotonic", y, score_, times)
+
+    chosen = trade.per_1000(y, line(score_))
+
+    gains = np.where(y > 0, 30, -70)[np.argsort(-score_)]
+    best = np.cumsum(gains).max() * 1000 / len(y)
+    assert chosen > 0.97 * best
+    assert trade.per_1000(y, score_) < 0.8 * best
