@@ -1,4 +1,4 @@
-"""The commands by which teams share features: what is there, and a Feast repository of it."""
+"""The commands about features: what is there, the online store written again, and a Feast repository."""
 
 from pathlib import Path
 
@@ -48,4 +48,21 @@ def feast_export(home: str | None, path: Path) -> None:
     click.echo(f"  pip install 'feast[duckdb]'\n  cd {path}\n  feast apply")
 
 
-SHARING = (features, feast_export)
+@click.command()
+@HOME
+@click.argument("views", nargs=-1, metavar="[VIEW]...")
+def refill(home: str | None, views: tuple[str, ...]) -> None:
+    """Write VIEWs, or all, from their tables into an online store that is new or has lost its rows."""
+    from mlops_assets.errors import UnknownNameError
+    from mlops_assets.orchestration.steps.refilling import refill
+
+    project = project_of(home)
+    for name in views:
+        if name not in project.views:
+            raise UnknownNameError("feature view", name, known=project.views)
+    chosen = [project.views[name][1].record() for name in views or project.views]
+    for done in refill(chosen, project.home):
+        click.echo(f"{done.view}: {done.skipped or f'{done.rows:,} rows offered'}")
+
+
+SHARING = (features, refill, feast_export)

@@ -133,3 +133,15 @@ def test_the_catalogue_can_be_written_as_a_feast_repository(mlops, tmp_path):
     compile(written, "definitions.py", "exec")
     assert "comes_back_service = FeatureService(" in written
     assert "branch_returns_view[['return_rate_7d']]" in written
+
+
+def test_an_online_store_that_lost_its_rows_is_refilled_by_one_command(shop, mlops):
+    """All views, or those that are named; a name that is not there is told with the nearest."""
+    (view,) = (declared.record() for _, declared in shop.project.views.values())
+    shop.home.online.path.unlink()
+
+    said, wrong = mlops(command="refill"), mlops("branch_return", command="refill")
+
+    assert said == f"branch_returns: {shop.home.tables.version('features/branch_returns').rows:,} rows offered\n"
+    assert shop.home.online.holds(view)
+    assert "Did you mean 'branch_returns'?" in wrong

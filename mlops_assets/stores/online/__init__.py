@@ -6,7 +6,7 @@ taken shortly before a new row becomes known gets the row that training would ha
 a newer row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +48,13 @@ class OnlineStore(Protocol):
         """
         ...
 
+    def write_all(self, view: FeatureView, parts: "Iterable[pa.Table]") -> int:
+        """Write several tables of rows as `write` does one; a view that was never written is there once all of it is.
+
+        One table after the other is asked for, so that they need not fit into memory together.
+        """
+        ...
+
     def read(self, view: FeatureView, keys: Mapping[str, Values], at: Times) -> dict[str, StoredColumn]:
         """Give each feature of `view` as it was known for each of n decisions.
 
@@ -67,6 +74,14 @@ class OnlineStore(Protocol):
 
     def holds(self, view: FeatureView) -> bool:
         """Tell whether `view` was ever written in the shape it is declared in."""
+        ...
+
+    def refilled(self) -> dict[str, str]:
+        """Give what `note_refilled` was told last; it rests beside the rows and is lost with them."""
+        ...
+
+    def note_refilled(self, done: Mapping[str, str]) -> None:
+        """Note how far a refill has come: of each view the digest of the table it was written from."""
         ...
 
 

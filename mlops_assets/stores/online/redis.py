@@ -6,7 +6,7 @@ writes it. Nothing expires by itself: that a row is too old is for the view's tt
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -36,6 +36,7 @@ TIMEOUT_S = 5.0
 KEYS_PER_CALL = 1_000  # a few milliseconds in the server, in which it answers nobody else
 EXACT_BELOW = 2**53  # microseconds that Lua can tell apart: until the year 2255
 
+_REFILL = "mlops:online:refill"
 _HEAD = struct.Struct(">qqI")  # event time, known time, length of the row; the script reads the same
 
 # KEYS: one or more keys. ARGV: how many rows a key keeps, then for each key its new rows, newest first.
@@ -79,26 +80,30 @@ class RedisOnlineStore:
         self.address = where.get("path") or f"{where.get('host')}:{where.get('port')}/{where.get('db', 0)}"
         self._merge = self._client.register_script(_MERGE)
         self._shapes = Shapes()
-        self._held: set[str] = set()
 
     def write(self, view: FeatureView, rows: "pa.Table") -> int:
+        """Keep the newest rows of every key, and give how many rows were offered."""
+        return self.write_all(view, [rows])
+
+    def write_all(self, view: FeatureView, parts: "Iterable[pa.Table]") -> int:
         """Keep the newest rows of every key, and give how many rows were offered.
 
         Keys are written a thousand at a time. A write that is cut off has changed some keys and not others, each of
-        them whole; written again, it changes the rest.
+        them whole; written again, it changes the rest. The mark by which a view is there comes last.
         """
-        shape = self._shapes.of(view)
+        offered, shape = 0, self._shapes.of(view)
         with self._refusals(view, "written"):
-            values: list[tuple[bytes, bytes]] = []
-            for key, versions in groupby(packed_rows(view, rows, history=self.history), key=itemgetter(0)):
-                values.append((_address(shape.name, key), _joined(list(versions))))
-                if len(values) == KEYS_PER_CALL:
+            for rows in parts:
+                values: list[tuple[bytes, bytes]] = []
+                for key, versions in groupby(packed_rows(view, rows, history=self.history), key=itemgetter(0)):
+                    values.append((_address(shape.name, key), _joined(list(versions))))
+                    if len(values) == KEYS_PER_CALL:
+                        self._write(values)
+                        values = []
+                if values:
                     self._write(values)
-                    values = []
-            if values:
-                self._write(values)
+                offered += rows.num_rows
             self._client.set(_mark(shape.name), 1)
-        offered: int = rows.num_rows
         return offered
 
     def _write(self, values: Sequence[tuple[bytes, bytes]]) -> None:
@@ -125,14 +130,38 @@ class RedisOnlineStore:
     def _values(self, view: FeatureView, keys: Sequence[bytes | None]) -> list[bytes | None]:
         """Give what is held of each key, None where nothing is."""
         name = self._shapes.of(view).name
-        if name not in self._held:  # once written, always there
-            if not self.holds(view):
-                raise self._refused(view, "read", "it was never written in this shape")
-            self._held.add(name)
         asked = [_address(name, key) for key in keys if key is not None]
         with self._refusals(view, "read"):
-            values: Iterator[Any] = iter(self._client.mget(asked) if asked else ())
-        return [None if key is None else next(values) for key in keys]
+            mark, *values = self._client.mget(_mark(name), *asked)
+        if mark is None:  # asked each time: a server that lost its rows would answer that nothing was ever known
+            raise self._refused(view, "read", "it was never written in this shape, or the server has lost its rows")
+        found: Iterator[Any] = iter(values)
+        return [None if key is None else next(found) for key in keys]
+
+    def refilled(self) -> dict[str, str]:
+        """Give what `note_refilled` was told last."""
+        with self._refusals_of_refill():
+            done: dict[Any, Any] = self._client.hgetall(_REFILL)
+            return {view.decode(): sha256.decode() for view, sha256 in done.items()}
+
+    def note_refilled(self, done: Mapping[str, str]) -> None:
+        """Note how far a refill has come."""
+        with self._refusals_of_refill():
+            if noted := dict[Any, Any](done):
+                self._client.hset(_REFILL, mapping=noted)
+            else:
+                self._client.delete(_REFILL)
+
+    @contextmanager
+    def _refusals_of_refill(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            raise StoreError(
+                f"How far a refill has come cannot be told at {self.address}: {error}. See that the server runs and is "
+                "reached, then refill again.",
+                address=self.address,
+            ) from error
 
     @contextmanager
     def _refusals(self, view: FeatureView, done: str) -> Iterator[None]:
@@ -143,7 +172,8 @@ class RedisOnlineStore:
 
     def _refused(self, view: FeatureView, done: str, cause: object) -> StoreError:
         consequence = (
-            f"No decision that needs them can be taken. Materialize features/{view.name}, which writes them"
+            f"No decision that needs them can be taken. Materialize features/{view.name}, or run `mlops refill"
+            f" {view.name}` if its table is there"
             if done == "read"
             else "Some keys may be newer than others, none is half written. Materialize the view again"
         )

@@ -5,8 +5,8 @@ Reading imports numpy and msgspec only and takes some ten microseconds a key, so
 
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from mlops_assets.records import FeatureView
 from mlops_assets.stores.online.rows import (
     HISTORY,
     NAT,
+    PackedRows,
     Shape,
     Shapes,
     StoredColumn,
@@ -37,6 +38,7 @@ MAPPED_BYTES = 2**30  # of the file, for readers: pages in memory are looked at,
 MOST_AT_ONCE = 256  # keys of one statement
 Found = tuple[int, bytes] | None
 
+_REFILL = "CREATE TABLE IF NOT EXISTS refill (view TEXT PRIMARY KEY, sha256 TEXT)"
 _NEWEST = "ORDER BY event_time DESC, known_at DESC LIMIT 1"
 
 
@@ -51,31 +53,20 @@ class SqliteOnlineStore:
 
     def write(self, view: FeatureView, rows: "pa.Table") -> int:
         """Keep the newest rows of every key in one transaction, and give how many rows were offered."""
-        packed = packed_rows(view, rows, history=self.history)
-        table = _table(self._shapes.of(view))
+        return self.write_all(view, [rows])
+
+    def write_all(self, view: FeatureView, parts: "Iterable[pa.Table]") -> int:
+        """Keep the newest rows of every key in one transaction, and give how many rows were offered."""
+        offered, table = 0, _table(self._shapes.of(view))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                connection.execute("BEGIN IMMEDIATE")
+            with self._writing() as connection:
                 connection.execute(
                     f"CREATE TABLE IF NOT EXISTS {table} (key BLOB, event_time INTEGER, known_at INTEGER, row BLOB,"
                     " PRIMARY KEY (key, event_time, known_at)) WITHOUT ROWID"
                 )
-                began = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
-                connection.executemany(
-                    f"INSERT INTO {table} VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT (key, event_time, known_at) DO UPDATE SET row = excluded.row",
-                    packed,
-                )
-                if began:  # else no key has more rows than were packed
-                    connection.executemany(
-                        f"DELETE FROM {table} WHERE key = ?1 AND (event_time, known_at) < (SELECT event_time, known_at"
-                        f" FROM {table} WHERE key = ?1 ORDER BY event_time DESC, known_at DESC LIMIT 1 OFFSET ?2)",
-                        ((key, self.history - 1) for key in dict.fromkeys(packed.keys)),
-                    )
-                connection.execute("COMMIT")
+                for rows in parts:
+                    self._add(connection, table, packed_rows(view, rows, history=self.history))
+                    offered += rows.num_rows
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"The rows of view {view.name!r} could not be written to {self.path}: {error}. Online features stay as"
@@ -83,8 +74,44 @@ class SqliteOnlineStore:
                 view=view.name,
                 path=str(self.path),
             ) from error
-        offered: int = rows.num_rows
         return offered
+
+    def _add(self, connection: sqlite3.Connection, table: str, packed: PackedRows) -> None:
+        began = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
+        connection.executemany(
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key, event_time, known_at) DO UPDATE SET row = excluded.row",
+            packed,
+        )
+        if began:  # else no key has more rows than were packed
+            connection.executemany(
+                f"DELETE FROM {table} WHERE key = ?1 AND (event_time, known_at) < (SELECT event_time, known_at"
+                f" FROM {table} WHERE key = ?1 ORDER BY event_time DESC, known_at DESC LIMIT 1 OFFSET ?2)",
+                ((key, self.history - 1) for key in dict.fromkeys(packed.keys)),
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection  # closed without a commit, nothing of it is kept
+            connection.execute("COMMIT")
+
+    def refilled(self) -> dict[str, str]:
+        """Give what `note_refilled` was told last."""
+        with self._writing() as connection:
+            connection.execute(_REFILL)
+            return dict(connection.execute("SELECT view, sha256 FROM refill").fetchall())
+
+    def note_refilled(self, done: Mapping[str, str]) -> None:
+        """Note how far a refill has come."""
+        with self._writing() as connection:
+            connection.execute(_REFILL)
+            connection.execute("DELETE FROM refill")
+            connection.executemany("INSERT INTO refill VALUES (?, ?)", done.items())
 
     def read(self, view: FeatureView, keys: Mapping[str, Values], at: Times) -> dict[str, StoredColumn]:
         """Give each feature of `view` as it was known for each of n decisions."""
