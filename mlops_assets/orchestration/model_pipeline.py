@@ -49,6 +49,7 @@ from mlops_assets.records import (
     TrainingSet,
 )
 from mlops_assets.stores.home import Home
+from mlops_assets.stores.tracking import DAGSTER_URL_TAG
 
 TRIGGER_TAG = "mlops/trigger"  # what called for this release; absent where a person started the run
 BY_PEOPLE = "request"  # the trigger of what people ask for
@@ -337,7 +338,7 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
 def _way_back(stores: Home, run_id: str) -> dict[str, str]:
     """Give the tags that lead from MLflow to the run of Dagster; an address only where its pages are known."""
     url = stores.settings.get("MLOPS_DAGSTER_URL")
-    return {"dagster_run_id": run_id, **({"dagster_run_url": f"{url.rstrip('/')}/runs/{run_id}"} if url else {})}
+    return {"dagster_run_id": run_id, **({DAGSTER_URL_TAG: f"{url.rstrip('/')}/runs/{run_id}"} if url else {})}
 
 
 def watch_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:

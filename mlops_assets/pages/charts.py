@@ -9,7 +9,7 @@ from typing import Final, Literal
 WIDTH: Final = 460.0
 HEIGHT: Final = 300.0
 LEFT: Final = 58.0  # room for the numbers of the upright axis
-RIGHT: Final = 14.0
+RIGHT: Final = 24.0
 TOP: Final = 30.0
 BOTTOM: Final = 46.0
 NAME_HEIGHT: Final = 16.0  # names of lines stay at least so far apart

@@ -3,6 +3,8 @@
 from html import escape
 from typing import Final
 
+from mlops_assets.pages.charts import HEIGHT, WIDTH
+
 STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2430; --dim: #667085; --line: #e3e6eb; --paper: #fff; --panel: #f7f8fa;
   --good: #2f7d5b; --held: #c77700; --bad: #c0362c; --stopped: #d9a39e; --first: #2563c9; --second: #8a919e; }
@@ -76,7 +78,11 @@ def document(title: str, body: str) -> str:
 
 
 def picture(drawn: str) -> bytes:
-    """Give what `chart` drew as an SVG file of its own, with the look inside it."""
-    head, _, rest = drawn.partition(">")
-    look = f"<style>{STYLE} svg {{ background: var(--paper); font-family: system-ui, sans-serif }}</style>"
+    """Give what `chart` drew as an SVG file of its own, with the look inside it.
+
+    It has a size, for a viewer that asks for one would draw it with none.
+    """
+    size = f'<svg width="{WIDTH * 1.5:.0f}" height="{HEIGHT * 1.5:.0f}" '
+    head, _, rest = drawn.replace("<svg ", size, 1).partition(">")
+    look = f"<style>{STYLE} svg {{ width: auto; background: var(--paper); font-family: system-ui, sans-serif }}</style>"
     return f"{head}>{look}{rest}".encode()

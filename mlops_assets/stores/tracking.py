@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SQLITE: Final = "sqlite:///"
 BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
 DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run says first
+DAGSTER_URL_TAG: Final = "dagster_run_url"  # where the run of Dagster that trained has its page
 CONTEXT_TAG: Final = "mlflow.data.context"  # what MLflow's page says a data set was read for
 MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
@@ -147,8 +148,11 @@ class Tracking:
         """Add to a run what was found of its model, in a sentence and as files; done again, it replaces them."""
         with self._refusals():
             client = self._client()
-            _log_files(client, client.get_run(run_id), files, None)
-            client.set_tag(run_id, DESCRIPTION_TAG, headline)
+            run = client.get_run(run_id)
+            _log_files(client, run, files, None)
+            way_back = run.data.tags.get(DAGSTER_URL_TAG)
+            told = f"{headline}\n\n[Its run in Dagster]({way_back})" if way_back else headline
+            client.set_tag(run_id, DESCRIPTION_TAG, told)
 
     def set_alias(self, model: str, run_id: str, version_sha: str, alias: Alias) -> None:
         """Let `alias` name the version the run registered; a champion is no challenger any more.

@@ -132,13 +132,14 @@ def test_the_parts_of_a_training_set_are_inputs_of_their_own(tracking):
 
 def test_a_report_stands_on_the_runs_page_and_is_replaced(tracking):
     """Judged again, a version has one report, not two."""
-    run_id, _ = train(tracking, "reported")
+    run_id, _ = train(tracking, "reported", tags={"dagster_run_url": "http://dagster.example/runs/r-1"})
 
     tracking.log_report(run_id, "It is refused.", {"report.html": b"old", "plots/roc.svg": b"<svg/>"})
     tracking.log_report(run_id, "It may go live.", {"report.html": b"new", "plots/roc.svg": b"<svg/>"})
 
     client = tracking._client()
-    assert client.get_run(run_id).data.tags["mlflow.note.content"] == "It may go live."
+    told = client.get_run(run_id).data.tags["mlflow.note.content"]
+    assert told == "It may go live.\n\n[Its run in Dagster](http://dagster.example/runs/r-1)"
     assert Path(client.download_artifacts(run_id, "report.html")).read_bytes() == b"new"
     assert [file.path for file in client.list_artifacts(run_id, "plots")] == ["plots/roc.svg"]
 
