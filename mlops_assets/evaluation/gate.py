@@ -32,6 +32,7 @@ from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import BehaviourResult, Comparison, EvaluationReport, ModelVersion, Task, Window
 from mlops_assets.statistics import Array
 from mlops_assets.statistics.inputs import Clusters, finite, labels, same_length
+from mlops_assets.statistics.multiclass import class_codes, class_probabilities
 
 Other = Literal["champion", "baseline", "constant"]
 
@@ -66,7 +67,8 @@ def judge(
         champion_sha256: Bundle digest of what is live, if anything is.
         window: The held-out span that the rows come from.
         y: Labels, shape (n,).
-        challenger_scores: Scores of the challenger, shape (n,): probabilities, or forecast numbers.
+        challenger_scores: Scores of the challenger, shape (n,): probabilities, or forecast numbers; of k classes
+            shape (n, k).
         champion_scores: Scores of the champion on the same rows, exactly when there is a champion.
         baseline_scores: Scores of the simple model on the same rows.
         constant: The one score that knows only how common the label was in training; without it nothing is compared.
@@ -194,12 +196,14 @@ class _Rows:
                 "other, the challenger would be let through unseen, or the report would not say what it beat.",
                 champion_sha256=champion_sha256,
             )
+        if task == "multiclass":
+            return cls._of_classes(y, challenger, champion, baseline, clusters)
         truth = labels(y).astype(np.float64) if task == "binary" else finite(y, name="y")
         scores = {"challenger_scores": challenger, "baseline_scores": baseline}
         if champion is not None:
             scores["champion_scores"] = champion
         checked = {name: finite(values, name=name) for name, values in scores.items()}
-        same_length(y=truth, **checked, **({} if clusters is None else {"clusters": clusters}))
+        same_length(y=truth, **checked, **_clusters(clusters))
         if task == "binary" and min(truth.sum(), len(truth) - truth.sum()) < 2:
             raise EvaluationError(
                 f"Of {len(truth)} held-out rows {int(truth.sum())} are positive, so nothing tells the classes apart "
@@ -213,6 +217,43 @@ class _Rows:
             champion=checked.get("champion_scores"),
             baseline=checked["baseline_scores"],
         )
+
+    @classmethod
+    def _of_classes(
+        cls,
+        y: npt.ArrayLike,
+        challenger: npt.ArrayLike,
+        champion: npt.ArrayLike | None,
+        baseline: npt.ArrayLike,
+        clusters: Clusters,
+    ) -> "_Rows":
+        ours = class_probabilities(challenger, name="challenger_scores")
+        truth = class_codes(y, classes=ours.shape[1])
+        simple = class_probabilities(baseline, name="baseline_scores")
+        theirs = None if champion is None else np.asarray(champion, dtype=np.float64)
+        for name, scores in {"champion": theirs, "baseline": simple}.items():
+            if scores is not None and scores.shape[1:] != ours.shape[1:]:
+                raise EvaluationError(
+                    f"The challenger gives {ours.shape[1]} probabilities a row and the {name} scores of shape "
+                    f"{scores.shape[1:]}, so they are not models of the same classes and no row compares them. A model "
+                    "keeps its classes: give one with others a name of its own.",
+                    shapes=(ours.shape, scores.shape),
+                )
+        of_champion = {} if theirs is None else {"champion_scores": class_probabilities(theirs, name="champion_scores")}
+        same_length(y=truth, challenger=ours, baseline=simple, **of_champion, **_clusters(clusters))
+        if np.bincount(truth, minlength=ours.shape[1]).min() < 2:
+            raise EvaluationError(
+                f"Of {len(truth)} held-out rows {np.bincount(truth, minlength=ours.shape[1]).tolist()} are of each "
+                "class, and with fewer than two of one nothing tells it apart. Hold out more days, or check the label.",
+                rows=len(truth),
+            )
+        return cls(
+            y=truth.astype(np.float64), challenger=ours, champion=of_champion.get("champion_scores"), baseline=simple
+        )
+
+
+def _clusters(clusters: Clusters) -> dict[str, npt.NDArray[Any]]:
+    return {} if clusters is None else {"clusters": clusters}
 
 
 def _columns(policy: GatePolicy, given: Mapping[str, Any], n: int) -> dict[str, Any]:

@@ -292,6 +292,27 @@ def _errors(y: Array, score: Array) -> Array:
     return score - y
 
 
+def _macro(y: Array, score: Array, terms: Terms) -> tuple[float, Array]:
+    return terms.once("macro", lambda: statistics.macro_auc(y, score), y, score)
+
+
+def _macro_interval(y: Array, score: Array, terms: Terms) -> Interval:
+    value, adds = _macro(y, score, terms)
+    found = statistics.wald(value, influence=adds, confidence=terms.confidence, clusters=terms.clusters)
+    return Interval(max(0.0, found.low), min(1.0, found.high))
+
+
+def _macro_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
+    (value, adds), (other, adds_other) = _macro(y, first, terms), _macro(y, second, terms)
+    return statistics.wald(
+        value - other, influence=adds - adds_other, confidence=terms.confidence, clusters=terms.clusters
+    )
+
+
+def _misses(y: Array, score: Array) -> Array:
+    return 1.0 - statistics.class_hits(y, score)
+
+
 _precision = _of_top(_precision_of)
 _recall = _of_top(_recall_of)
 _worth = _of_top(_worth_of, where_it_pays=True)
@@ -360,6 +381,28 @@ MEASURES: dict[str, Measure] = {
     "true_positive_rate": _decided("true_positive_rate"),
     "true_negative_rate": _decided("true_negative_rate"),
     "selection_rate": _decided("selection_rate"),
+    "macro_auc": Measure(
+        task="multiclass",
+        value=lambda y, score, terms: _macro(y, score, terms)[0],
+        interval=_macro_interval,
+        gain=_macro_gain,
+        margin=0.01,
+    ),
+    "multiclass_log_loss": Measure(
+        task="multiclass",
+        value=lambda y, score, terms: float(statistics.class_log_losses(y, score).mean()),
+        interval=_mean(statistics.class_log_losses),
+        gain=_mean_gain(statistics.class_log_losses),
+        higher_is_better=False,
+        margin=0.01,
+    ),
+    "multiclass_accuracy": Measure(
+        task="multiclass",
+        value=lambda y, score, terms: float(statistics.class_hits(y, score).mean()),
+        interval=_mean(statistics.class_hits),
+        gain=_mean_gain(_misses),
+        margin=0.01,
+    ),
     "rmse": Measure(
         task="regression",
         value=_plain(statistics.rmse),

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mlops_assets.errors import examples
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, named
@@ -55,19 +57,21 @@ def in_words(rules: Sequence[Rule]) -> list[str]:
 
 
 def enough_rows(policy: GatePolicy, task: Task, y: Array) -> list[Rule]:
-    """Ask for enough held-out rows, and enough of either class."""
+    """Ask for enough held-out rows, and enough of each class."""
     rules = [
         Rule(
             len(y) >= policy.minimum_rows,
             f"{len(y):,} held-out rows, where at least {policy.minimum_rows:,} are asked for.",
         )
     ]
-    if task == "binary":
-        fewer = int(min(y.sum(), len(y) - y.sum()))
+    if task != "regression":
+        fewer = int(np.unique(y, return_counts=True)[1].min())
+        rarest = "rarer" if task == "binary" else "rarest"
         rules.append(
             Rule(
                 fewer >= policy.minimum_per_class,
-                f"{fewer:,} of the rarer class among them, where at least {policy.minimum_per_class:,} are asked for.",
+                f"{fewer:,} of the {rarest} class among them, where at least {policy.minimum_per_class:,} are "
+                "asked for.",
             )
         )
     return rules

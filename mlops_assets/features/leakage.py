@@ -34,7 +34,7 @@ def find_leaks(
 
     Args:
         features: The columns of the vectors by name, shape (n,) each, NaN for null.
-        label: What is predicted, shape (n,); 0 or 1 for a binary task.
+        label: What is predicted, shape (n,); 0 or 1 for a binary task, codes of classes for a multiclass one.
         task: A feature is implausible beyond an AUC of 0.98, or a squared correlation of 0.999.
         keys: What tells decisions apart, one per row.
         train: Which rows are trained on; the others are held out.
@@ -71,14 +71,26 @@ def _tell_tales(
         if np.array_equal(values, target):
             yield f"{name} is the label itself."
             continue
-        if name in categorical:
-            values, target = _level_means(values, target)
-        if task == "binary":
+        if task == "multiclass":
+            strength, measure, limit = _best_of_classes(values, target, name in categorical), "an AUC", IMPLAUSIBLE_AUC
+        elif task == "binary":
+            values, target = _level_means(values, target) if name in categorical else (values, target)
             strength, measure, limit = _separation(target, values), "an AUC", IMPLAUSIBLE_AUC
         else:
+            values, target = _level_means(values, target) if name in categorical else (values, target)
             strength, measure, limit = _squared_correlation(target, values), "a squared correlation", IMPLAUSIBLE_R2
         if strength > limit:
             yield f"{name} alone reaches {measure} of {strength:.4f}, above {limit}. Was it known at the decision?"
+
+
+def _best_of_classes(values: Numbers, label: Numbers, is_category: bool) -> float:
+    """Give how well a feature alone tells the class apart from the rest that it tells best."""
+    found = []
+    for code in np.unique(label):
+        of_class = (label == code) * 1.0
+        seen, target = _level_means(values, of_class) if is_category else (values, of_class)
+        found.append(_separation(target, seen))
+    return max(found)
 
 
 def _repeated(keys: Sequence[str], train: npt.NDArray[np.bool_]) -> Iterator[str]:

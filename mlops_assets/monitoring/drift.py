@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.monitoring.drift_metrics import DRIFT_METRICS, DriftMetric
-from mlops_assets.monitoring.profile import SCORE, ColumnProfile, Profile
+from mlops_assets.monitoring.profile import CLASS_SCORE, SCORE, ColumnProfile, Profile
 from mlops_assets.records import ColumnDrift, DriftReport
 
 SEVERE_TIMES_FLOOR = 5.0
@@ -74,8 +74,10 @@ class MonitorPolicy(BaseModel, frozen=True, extra="forbid"):
         return self
 
     def watches(self, column: str) -> bool:
-        """Tell whether `column` is looked at; the score always is."""
-        return column == SCORE or (column not in self.ignore and (self.watch is None or column in self.watch))
+        """Tell whether `column` is looked at; the score always is, and those of the classes."""
+        if column == SCORE or column.startswith(CLASS_SCORE):
+            return True
+        return column not in self.ignore and (self.watch is None or column in self.watch)
 
     def strength(self, values: dict[str, float]) -> float:
         """Give the judged effect among measured `values` in multiples of its floor: from 1 on, the column drifted."""

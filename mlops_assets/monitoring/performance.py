@@ -22,7 +22,7 @@ class PerformancePolicy(BaseModel, frozen=True, extra="forbid"):
     """When a window says enough about the model, and how far below its promise it may fall."""
 
     metric: str | None = Field(
-        default=None, description="Metric held against what evaluation promised; default: auc or rmse."
+        default=None, description="Metric held against what evaluation promised; default: auc, macro_auc or rmse."
     )
     tolerance: float = Field(
         default=0.02,
@@ -72,6 +72,16 @@ def _auc_interval(y: Array, score: Array, terms: _Terms) -> Interval:
     return statistics.auc_interval(y, score, clusters=terms.clusters)
 
 
+def _macro_interval(y: Array, score: Array, terms: _Terms) -> Interval:
+    value, adds = statistics.macro_auc(y, score)
+    found = statistics.wald(value, influence=adds, confidence=0.95, clusters=terms.clusters)
+    return Interval(max(found.low, 0.0), min(found.high, 1.0))
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean())
+
+
 def _mean_of(losses: Callable[[Array, Array], Array]) -> Callable[[Array, Array, _Terms], Interval]:
     return lambda y, score, terms: statistics.mean_interval(losses(y, score), clusters=terms.clusters)
 
@@ -113,6 +123,17 @@ _MEASURES: dict[Task, dict[str, _Measure]] = {
         "precision_at_capacity": _at_capacity(statistics.precision_at, of_hits=False),
         "recall_at_capacity": _at_capacity(statistics.recall_at, of_hits=True),
     },
+    "multiclass": {
+        "macro_auc": _Measure(True, lambda y, score, terms: statistics.macro_auc(y, score)[0], _macro_interval),
+        "multiclass_log_loss": _Measure(
+            False,
+            lambda y, score, terms: _mean(statistics.class_log_losses(y, score)),
+            _mean_of(statistics.class_log_losses),
+        ),
+        "multiclass_accuracy": _Measure(
+            True, lambda y, score, terms: _mean(statistics.class_hits(y, score)), _mean_of(statistics.class_hits)
+        ),
+    },
     "regression": {
         "rmse": _Measure(False, _plain(statistics.rmse), _rmse_interval),
         "mae": _Measure(False, _plain(statistics.mae), _mean_of(lambda y, score: np.abs(score - y))),
@@ -141,8 +162,8 @@ def measure(
 
     Args:
         policy: When to conclude, and what to forgive.
-        task: `binary` (labels 0 and 1, scores probabilities) or `regression`.
-        scores: One per prediction made, shape (n,).
+        task: `binary` (labels 0 and 1, scores probabilities), `multiclass` (labels codes of classes) or `regression`.
+        scores: One per prediction made, shape (n,); of k classes shape (n, k).
         labels: What came true, shape (n,); NaN where it is not known yet.
         expected: The metric promised at evaluation; None promises nothing, so nothing can be degraded.
         model: The model's name.
@@ -190,9 +211,11 @@ def measure(
 
 
 def _metrics(task: Task, y: Array, score: Array, terms: _Terms) -> tuple[Metric, ...]:
-    """Give the metrics that exist for these rows: none for fewer than two, or two of either class."""
+    """Give the metrics that exist for these rows: none for fewer than two, or two of each class."""
     units = len(y) if terms.clusters is None else len(np.unique(terms.clusters))
     if units < 2 or (task == "binary" and min(np.sum(y == 1), np.sum(y == 0)) < 2):
+        return ()
+    if task == "multiclass" and (np.bincount(y.astype(np.intp), minlength=score.shape[1]) < 2).any():
         return ()
     return tuple(
         Metric(name=name, value=found.value(y, score, terms), n=len(y), low=interval.low, high=interval.high)

@@ -25,6 +25,7 @@ from mlops_assets.monitoring.cells import (
 )
 
 SCORE = "model score"  # no feature can be called so: features are Python names
+CLASS_SCORE = "probability of "  # and then the class
 FORMAT = 1  # raise it when old profiles can no longer be read
 
 
@@ -222,9 +223,23 @@ def feature_columns(names: Sequence[str], features: Numbers) -> dict[str, Values
     return {name: features[:, place] for place, name in enumerate(names)}
 
 
-def matrix_columns(names: Sequence[str], features: Numbers, scores: Numbers) -> dict[str, Values]:
+def score_columns(scores: Numbers, *, classes: Sequence[str] = ()) -> dict[str, Values]:
+    """Name a model's scores.
+
+    Of several classes the score is the probability of the most probable one, and beside it stand those of each of
+    `classes`: a model may be as sure as ever of the wrong mixture.
+    """
+    if scores.ndim == 1:
+        return {SCORE: scores}
+    of_classes: dict[str, Values] = {f"{CLASS_SCORE}{name}": scores[:, place] for place, name in enumerate(classes)}
+    return of_classes | {SCORE: scores.max(axis=1)}
+
+
+def matrix_columns(
+    names: Sequence[str], features: Numbers, scores: Numbers, *, classes: Sequence[str] = ()
+) -> dict[str, Values]:
     """Name the columns of a feature matrix, and put the model's scores beside them."""
-    return feature_columns(names, features) | {SCORE: scores}
+    return feature_columns(names, features) | score_columns(scores, classes=classes)
 
 
 def _column(plain: dict[str, Any]) -> ColumnProfile:

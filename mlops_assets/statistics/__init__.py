@@ -32,6 +32,7 @@ from mlops_assets.statistics.intervals import (
     wald,
     wilson,
 )
+from mlops_assets.statistics.multiclass import class_hits, class_log_losses, class_probabilities, macro_auc
 from mlops_assets.statistics.multiplicity import benjamini_hochberg, holm
 from mlops_assets.statistics.power import smallest_detectable
 from mlops_assets.statistics.precision_recall import (
@@ -72,6 +73,9 @@ __all__ = [
     "bootstrap_interval",
     "brier",
     "brier_losses",
+    "class_hits",
+    "class_log_losses",
+    "class_probabilities",
     "delong",
     "delong_paired",
     "drawn_difference",
@@ -82,6 +86,7 @@ __all__ = [
     "holm",
     "log_loss",
     "log_losses",
+    "macro_auc",
     "mae",
     "mean_difference",
     "mean_interval",

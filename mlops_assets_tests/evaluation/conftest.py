@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from mlops_assets.evaluation import BusinessValue
 from mlops_assets.records import ModelVersion, Window
@@ -40,6 +40,23 @@ def minutes():
     y = generator.normal(150, 40, N)
     off = generator.normal(size=N)
     return SimpleNamespace(y=y, good=y + 8 * off, twin=y + 8 * off + generator.normal(size=N), weak=y + 25 * off + 10)
+
+
+@pytest.fixture(scope="session")
+def kinds():
+    """The same for one of three classes."""
+    generator = np.random.default_rng(44)
+    signal, blur = generator.normal(size=(2, N, 3))
+    chances = softmax(1.5 * signal, axis=1)
+    y = (generator.random(N)[:, None] > chances.cumsum(axis=1)).sum(axis=1).astype(float)
+    return SimpleNamespace(
+        y=y,
+        good=chances,
+        twin=softmax(1.5 * (signal + 0.02 * blur), axis=1),
+        weak=softmax(0.4 * signal + 1.2 * blur, axis=1),
+        carrier=np.array(["UA", "AA", "DL"], object)[np.arange(N) % 3],
+        day=np.arange(N) // 100,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -449,3 +449,74 @@ def test_a_large_slice_that_has_lost_one_class_is_left_to_a_person(late, window,
 
     assert report.verdict == "review"
     assert "carrier=DL (1000 rows)" in doubts(report)[0]
+
+
+@pytest.fixture
+def of_classes(kinds, window):
+    """Judge probabilities of three classes."""
+
+    def judged(challenger, champion=kinds.good, *, baseline=kinds.weak, y=kinds.y, **declared):
+        policy = GatePolicy(**{**QUICK, "primary_metric": "macro_auc", **declared})
+        return judge(
+            policy,
+            challenger=version(task="multiclass"),
+            champion_sha256=None if champion is None else CHAMPION,
+            window=window,
+            y=y,
+            challenger_scores=challenger,
+            champion_scores=champion,
+            baseline_scores=baseline,
+            constant=np.full(3, 1 / 3),
+            slices={"carrier": kinds.carrier},
+            clusters=kinds.day,
+        )
+
+    return judged
+
+
+@pytest.mark.parametrize("metric", ["macro_auc", "multiclass_log_loss", "multiclass_accuracy"])
+def test_models_of_several_classes_are_judged_by_their_own_measures(of_classes, kinds, metric):
+    """An equal one passes, a weak one is refused; slices and every measure are told, with intervals."""
+    passed = of_classes(kinds.twin, primary_metric=metric, slice_columns=("carrier",))
+    refused = of_classes(kinds.weak, primary_metric=metric, baseline=kinds.good)
+
+    assert passed.passed
+    assert not refused.passed
+    assert {metric.name for metric in passed.challenger_metrics} == {
+        "macro_auc",
+        "multiclass_log_loss",
+        "multiclass_accuracy",
+    }
+    assert all(metric.low < metric.value < metric.high for metric in passed.challenger_metrics)
+    assert len(passed.slices) == 3
+    assert [each.other for each in passed.comparisons] == ["champion", "baseline", "constant"]
+
+
+def test_the_rarest_of_several_classes_needs_its_rows(of_classes, kinds):
+    """Counted over all of them."""
+    report = of_classes(kinds.twin, minimum_per_class=5000)
+
+    assert any("of the rarest class among them, where at least 5,000" in reason for reason in refusals(report))
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "why"),
+    [
+        (lambda k: {"champion": k.good[:, 0]}, EvaluationError, "keeps its classes"),
+        (lambda k: {"champion": np.column_stack([k.good / 2, k.good[:, :1] * 0 + 0.5])}, EvaluationError, "keeps its"),
+        (lambda k: {"y": np.minimum(k.y, 1)}, EvaluationError, "of each class"),
+        (lambda k: {"y": k.y + 1}, StatisticsInputError, "codes 0 to 2"),
+        (lambda k: {"challenger": k.good * 2}, StatisticsInputError, "no probabilities"),
+        (lambda k: {"challenger": k.good[:, 0]}, StatisticsInputError, "shape"),
+    ],
+)
+def test_probabilities_that_mean_nothing_together_are_refused(of_classes, kinds, changed, error, why):
+    """A champion of other classes, a class that never happened, and what is no probability."""
+    with pytest.raises(error, match=why):
+        of_classes(**{"challenger": kinds.twin, **changed(kinds)})
+
+
+def test_a_metric_of_another_kind_of_model_is_refused_with_the_fitting_ones(of_classes, kinds):
+    """AUC is of two classes."""
+    with pytest.raises(DeclarationError, match="macro_auc, multiclass_accuracy, multiclass_log_loss"):
+        of_classes(kinds.twin, primary_metric="auc")

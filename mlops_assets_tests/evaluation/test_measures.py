@@ -10,9 +10,10 @@ JUDGING = sorted(name for name, known in MEASURES.items() if known.gain)
 
 
 @pytest.fixture
-def rows(request, late, minutes):
+def rows(request, late, kinds, minutes):
     """The rows that fit the measure's task."""
-    return late if MEASURES[request.node.callspec.params["name"]].task == "binary" else minutes
+    of_task = {"binary": late, "multiclass": kinds, "regression": minutes}
+    return of_task[MEASURES[request.node.callspec.params["name"]].task]
 
 
 @pytest.fixture
@@ -63,11 +64,11 @@ def test_the_same_terms_give_the_same_number(name, rows, terms):
     assert measure(name, rows.y, rows.weak, terms) == measure(name, rows.y, rows.weak, terms)
 
 
-@pytest.mark.parametrize("name", ["auc", "precision_at_capacity", "value_per_1000", "mae", "rmse"])
+@pytest.mark.parametrize("name", ["auc", "precision_at_capacity", "value_per_1000", "mae", "rmse", "macro_auc"])
 def test_rows_copied_within_clusters_add_no_certainty(name, rows, terms):
     """Four copies of each row, named as one cluster, leave the interval about as wide as it was."""
     few = slice(0, 400)
-    copies = [np.repeat(values[few], 4) for values in (rows.y, rows.weak)]
+    copies = [np.repeat(values[few], 4, axis=0) for values in (rows.y, rows.weak)]
     clustered = Terms(value=terms.value, resamples=400, clusters=np.repeat(np.arange(400), 4))
 
     once, fourfold = measure(name, rows.y[few], rows.weak[few], terms), measure(name, *copies, clustered)

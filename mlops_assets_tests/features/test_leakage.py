@@ -96,3 +96,25 @@ def test_columns_of_other_rows_are_refused():
     """They would be held against other labels."""
     with pytest.raises(FeatureError, match="'good' has 10 rows"):
         leaks_in({"good": HONEST[:10]})
+
+
+def test_a_feature_that_knows_one_of_several_classes_is_a_leak():
+    """It may know nothing of the others; a category is judged by its levels."""
+    chance = np.random.default_rng(5)
+    label = chance.integers(0, 3, 900).astype(float)
+    features = {
+        "honest": chance.normal(size=900) + label,
+        "knows": np.where(label == 1, 5.0, chance.normal(size=900)),
+        "code": np.where(label == 2, 7.0, chance.integers(0, 3, 900)),
+    }
+
+    found = find_leaks(
+        features,
+        label=label,
+        task="multiclass",
+        keys=[str(row) for row in range(900)],
+        train=np.arange(900) < 600,
+        categorical=("code",),
+    )
+
+    assert [sentence.split()[0] for sentence in found] == ["knows", "code"]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
 from mlops_assets.errors import MonitoringError, UnknownNameError
@@ -222,3 +223,31 @@ def test_the_report_is_named_by_its_findings():
 
     assert _measure(scores, labels).sha256 == _measure(scores, labels).sha256
     assert _measure(scores, labels).sha256 != _measure(scores, fewer).sha256
+
+
+def test_windows_of_several_classes_are_held_against_their_promise():
+    """What was promised is kept by probabilities that know, and not by ones that do not."""
+    chance = np.random.default_rng(3)
+    y = chance.integers(0, 3, 900).astype(float)
+    knowing, guessing = (softmax(s * np.eye(3)[y.astype(int)] + chance.normal(size=(900, 3)), axis=1) for s in (2, 0))
+    expected = Metric(name="macro_auc", value=0.9, n=900, low=0.88, high=0.92)
+    given = {"model": "kind", "bundle_sha256": "b", "start": START, "end": END}
+
+    kept, broken = (
+        measure(PerformancePolicy(), task="multiclass", scores=scores, labels=y, expected=expected, **given)
+        for scores in (knowing, guessing)
+    )
+
+    assert (kept.degraded, broken.degraded) == (False, True)
+    assert [metric.name for metric in kept.metrics] == ["macro_auc", "multiclass_log_loss", "multiclass_accuracy"]
+    assert PerformancePolicy().watched("multiclass") == "macro_auc"
+
+
+def test_a_window_that_lacks_a_class_is_not_judged():
+    """No AUC exists without it."""
+    scores = np.full((600, 3), 1 / 3)
+    given = {"model": "kind", "bundle_sha256": "b", "start": START, "end": END, "expected": None}
+
+    found = measure(PerformancePolicy(), task="multiclass", scores=scores, labels=np.arange(600) % 2 * 1.0, **given)
+
+    assert (found.metrics, found.sufficient) == ((), False)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.errors import MonitoringError
-from mlops_assets.monitoring import SCORE, Profile, matrix_columns
+from mlops_assets.monitoring import SCORE, MonitorPolicy, Profile, matrix_columns
 from mlops_assets.monitoring.cells import RESOLUTION, NumericCells
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)
@@ -224,3 +224,15 @@ def test_numbers_among_level_names_are_refused():
 
     with pytest.raises(MonitoringError, match="level names"):
         reference.count({"letter": np.array(["a", 3], object)})
+
+
+def test_probabilities_of_classes_stand_beside_the_score():
+    """The score is that of the most probable class; each class has a column, which is watched whatever else is."""
+    scores = np.array([[0.2, 0.8], [0.7, 0.3]])
+
+    columns = matrix_columns(["p"], np.zeros((2, 1)), scores, classes=("early", "late"))
+
+    assert list(columns) == ["p", "probability of early", "probability of late", SCORE]
+    assert columns["probability of late"].tolist() == [0.8, 0.3]
+    assert columns[SCORE].tolist() == [0.8, 0.7]
+    assert MonitorPolicy(watch=()).watches("probability of late")

@@ -13,7 +13,7 @@ from mlops_assets.digests import sha256_table
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
-from mlops_assets.monitoring import SCORE, Profile, feature_columns
+from mlops_assets.monitoring import Profile, feature_columns, score_columns
 from mlops_assets.orchestration.mlflow_models import mlflow_model
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -94,7 +94,8 @@ def make_bundle(
     scored = spread_over(rows.num_rows, SCORED_ROWS)
     scores = score(fitted.trainer, fitted.parts, vectors[scored])
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
-    profile = Profile.of(feature_columns(vectorizer.names, vectors), levels=levels) | Profile.of({SCORE: scores})
+    profile = Profile.of(feature_columns(vectorizer.names, vectors), levels=levels)
+    profile |= Profile.of(score_columns(scores, classes=declared.classes))
     shown = spread_over(len(scored), GOLDEN_ROWS)
     parts = assemble_bundle(
         fitted,
@@ -107,6 +108,7 @@ def make_bundle(
             "task": declared.task,
             "training_set_sha256": training_set.sha256,
             "label": folder.label_meaning,
+            **({"classes": declared.classes} if declared.classes else {}),
             **_decision(declared, scores),
         },
     )
@@ -188,6 +190,8 @@ def fit_model(
 
 def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:
     """Say how a score becomes a decision; without a declared value, or of a regression, it does not."""
+    if declared.task == "multiclass":
+        return {"threshold": None, "decision_rule": "the most probable class"}
     if declared.value is None or declared.task != "binary":
         return {"threshold": None, "decision_rule": "none: the score is the answer"}
     if (pays_from := declared.value.pays_from) is not None:

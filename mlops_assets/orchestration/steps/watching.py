@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.evaluation import BusinessValue
 from mlops_assets.features.columns import UTC_MICROSECONDS
-from mlops_assets.monitoring import DriftAlert, alerts, compare, inspect, matrix_columns, measure
+from mlops_assets.monitoring import DriftAlert, Values, alerts, compare, inspect, matrix_columns, measure
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import days_of
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -45,6 +45,7 @@ SEALED = pa.schema(
         ("stored", pa.string()),  # JSON: per view the status, the row's event time and the values used
     ]
 )
+SEALED_OF_CLASSES = SEALED.append(pa.field("probabilities", pa.list_(pa.float64())))  # of a multiclass model
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,21 @@ class Sealed:
 
     @property
     def scores(self) -> npt.NDArray[np.float64]:
-        """The scores answered, shape (n,)."""
+        """The scores answered, shape (n,); of k classes their probabilities, shape (n, k)."""
+        if "probabilities" in self.rows.column_names:
+            return _lists(self.rows["probabilities"])
         scores: npt.NDArray[np.float64] = self.rows["score"].to_numpy()
         return scores
 
     @property
     def vectors(self) -> npt.NDArray[np.float64]:
         """What the model saw, shape (n, d); NaN where there was no value."""
-        flat = pc.list_flatten(self.rows["vector"]).to_numpy()
-        return np.asarray(flat, dtype=np.float64).reshape(self.rows.num_rows, -1)
+        return _lists(self.rows["vector"])
+
+
+def _lists(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Give lists of one length as an array, shape (n, length)."""
+    return np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.float64).reshape(len(column), -1)
 
 
 def seal_predictions(folder: ModelFolder, stores: Home, span: Span) -> tuple[TableVersion, list[str], list[str]]:
@@ -72,16 +79,23 @@ def seal_predictions(folder: ModelFolder, stores: Home, span: Span) -> tuple[Tab
 
     Sealing again is idempotent and takes in what was logged late. Of answers to a repeated request the first counts.
     """
-    rows = pa.Table.from_pylist(list(_unique(folder.name, stores, span)), schema=SEALED)
+    schema = SEALED_OF_CLASSES if folder.declaration.classes else SEALED
+    rows = pa.Table.from_pylist(list(_unique(folder.name, stores, span, schema)), schema=schema)
     version = stores.tables.write(f"{folder.name}/predictions", rows, partition=_key(span))
     majority = _majority(rows)
     if majority is None:
         return version, ["no prediction was asked for in this window"], []
     bundle = LoadedBundle.of(stores, folder.name, majority.bundle_sha256)
-    current = bundle.profile.count(matrix_columns(bundle.vectorizer.names, majority.vectors, majority.scores))
+    current = bundle.profile.count(_columns(bundle, majority))
     usual = _usual_rows(stores, folder.name, majority.bundle_sha256, span) * majority.rows.num_rows / rows.num_rows
     report = inspect(folder.declaration.monitor.payload, bundle.profile, current, expected_rows=max(usual, 1.0))
     return version, list(report.volume_faults), list(report.column_faults)
+
+
+def _columns(bundle: LoadedBundle, sealed: Sealed) -> dict[str, Values]:
+    """Name what was seen and answered, as the profile of the bundle has it."""
+    classes = bundle.meta.get("classes", ())
+    return matrix_columns(bundle.vectorizer.names, sealed.vectors, sealed.scores, classes=classes)
 
 
 def sealed_predictions(
@@ -97,11 +111,7 @@ def measure_drift(folder: ModelFolder, stores: Home, sealed: TableVersion, span:
     release = stores.releases.current(folder.name)
     sha256 = most.bundle_sha256 if most else release.bundle_sha256 if release else ""
     bundle = LoadedBundle.of(stores, folder.name, sha256)
-    current = (
-        bundle.profile.count(matrix_columns(bundle.vectorizer.names, most.vectors, most.scores))
-        if most
-        else bundle.profile.empty()
-    )
+    current = bundle.profile.count(_columns(bundle, most)) if most else bundle.profile.empty()
     return compare(
         folder.declaration.monitor,
         bundle.profile,
@@ -164,19 +174,19 @@ def labels_of(folder: ModelFolder, stores: Home, keys: Sequence[str]) -> npt.NDA
     return np.array([known.get(key, np.nan) for key in keys], dtype=np.float64)
 
 
-def _unique(model: str, stores: Home, span: Span) -> Iterator[dict[str, object]]:
+def _unique(model: str, stores: Home, span: Span, schema: pa.Schema) -> Iterator[dict[str, object]]:
     seen: set[str] = set()
     for day in days_of(span):
         for frame in read_predictions(stores.predictions, model, day):
             made = decode_prediction(frame)
             if made.request_id not in seen:
                 seen.add(made.request_id)
-                yield sealed_row(made)
+                yield sealed_row(made, schema)
 
 
-def sealed_row(made: LoggedPrediction) -> dict[str, object]:
+def sealed_row(made: LoggedPrediction, schema: pa.Schema = SEALED) -> dict[str, object]:
     """Give a logged prediction as a row of the sealed table."""
-    row: dict[str, object] = {name: getattr(made, name) for name in SEALED.names if name not in {"request", "stored"}}
+    row: dict[str, object] = {name: getattr(made, name) for name in schema.names if name not in {"request", "stored"}}
     return row | {
         "request": msgspec.json.encode(made.request, order="sorted").decode(),
         "stored": msgspec.json.encode(made.stored, order="sorted").decode(),
