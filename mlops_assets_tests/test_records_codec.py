@@ -31,6 +31,8 @@ def example(hint: Any, *, full: bool) -> Any:
         return example(arguments[0], full=full)
     if origin is typing.Literal:
         return arguments[-1]
+    if origin is tuple and arguments[-1] is not ...:
+        return tuple(example(argument, full=full) for argument in arguments)
     if origin is tuple:
         return (example(arguments[0], full=full),) * 2 if full else ()
     if origin is dict:
