@@ -10,7 +10,7 @@ Journal of Econometric Methods 1 (2012) 23; the search, Chung, Kraska, Polyzotis
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -30,6 +30,7 @@ MOST_LEVELS = 20
 BLOCKS = 64  # days are put together into so many at most
 TURNS = 500
 LEAST_ROWS = 50
+FEW_DAYS = 3  # a slice within fewer may be these days and no slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,13 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Slices of the rows searched: columns and levels of each, its rows, and how far and how surely it stands out."""
+    """Slices of the rows searched: their columns and levels, and how far and how surely they stand out in each look."""
 
     columns: tuple[int, ...]
     level: Rows
-    rows: Array
-    away: Array  # shape (slices, blocks): what each block adds to the distance from the rest, in standard errors
+    away: tuple[
+        Array, ...
+    ]  # each (slices, blocks): what a block adds to the distance from the rest, in standard errors
 
 
 def worst_slices(
@@ -91,16 +93,24 @@ def worst_slices(
     signs = _signs(blocks, generator).astype(np.float32)
     codes = [each.codes[rows].astype(np.int32) for each in levels]
     sizes = [len(each.names) for each in levels]
-    found = [_searched(look, rows, codes, sizes, block[rows], blocks) for look in looks]
+    searched = _searched(looks, rows, codes, sizes, block[rows], blocks)
     worst = np.zeros(len(signs))
-    for look, candidates in zip(looks, found, strict=True):
-        for each in candidates:
-            turned = _turned(look, each.away.astype(np.float32) @ signs.T)
-            worst = np.maximum(worst, turned.max(axis=0, initial=0.0))
+    for each in searched:
+        for look, away in zip(looks, each.away, strict=True):
+            worst = np.maximum(worst, _turned(look, away.astype(np.float32) @ signs.T).max(axis=0, initial=0.0))
     return tuple(
         told
-        for look, candidates in zip(looks, found, strict=True)
-        for told in _told(look, candidates, names, levels, worst, minimum_rows=minimum_rows, terms=terms, most=most)
+        for at, look in enumerate(looks)
+        for told in _told(
+            look,
+            [replace(each, away=(each.away[at],)) for each in searched],
+            names,
+            levels,
+            worst,
+            minimum_rows=minimum_rows,
+            terms=terms,
+            most=most,
+        )
     )
 
 
@@ -137,16 +147,19 @@ def _signs(blocks: int, generator: np.random.Generator) -> Array:
 
 
 def _searched(
-    look: _Look, rows: Rows, codes: Sequence[Codes], sizes: Sequence[int], block: Rows, blocks: int
+    looks: Sequence[_Look], rows: Rows, codes: Sequence[Codes], sizes: Sequence[int], block: Rows, blocks: int
 ) -> list[_Candidates]:
     """Give every level of every column, and of pairs of the columns that tell most alone."""
-    values = look.values[rows] - look.values[rows].mean()
-    whole = np.bincount(block, weights=values, minlength=blocks).astype(np.float64)
-    table = _Table(values, values**2, block.astype(np.int32), whole)
+    table = _Table.of(looks, rows, block, blocks)
     alone = [
         table.candidates((place,), code, size) for place, (code, size) in enumerate(zip(codes, sizes, strict=True))
     ]
-    telling = [_turned(look, each.away.sum(axis=1)).max(initial=0.0) for each in alone]
+    telling = [
+        max(
+            float(_turned(look, away.sum(axis=1)).max(initial=0.0)) for look, away in zip(looks, each.away, strict=True)
+        )
+        for each in alone
+    ]
     paired = sorted(np.argsort(-np.array(telling), kind="stable")[:PAIRED_COLUMNS].tolist())
     pairs = [
         table.candidates((a, b), codes[a] * np.int32(sizes[b]) + codes[b], sizes[a] * sizes[b])
@@ -157,29 +170,51 @@ def _searched(
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Numbers of mean 0 with their squares, the block of each row, and the sums of all blocks."""
+    """Numbers of mean 0 per look with their squares, the block of each row, and the sums and sizes of all blocks."""
 
-    values: Array
-    squares: Array
+    values: tuple[Array, ...]
+    squares: tuple[Array, ...]
+    whole: tuple[Array, ...]
     block: Codes
-    whole: Array
+    sizes: Array
+
+    @classmethod
+    def of(cls, looks: Sequence[_Look], rows: Rows, block: Rows, blocks: int) -> "_Table":
+        """Take the rows searched out of all."""
+        values = tuple(look.values[rows] - look.values[rows].mean() for look in looks)
+        return cls(
+            values=values,
+            squares=tuple(each**2 for each in values),
+            whole=tuple(np.bincount(block, weights=each, minlength=blocks).astype(np.float64) for each in values),
+            block=block.astype(np.int32),
+            sizes=np.bincount(block, minlength=blocks).astype(np.float64),
+        )
 
     def candidates(self, columns: tuple[int, ...], code: Codes, size: int) -> _Candidates:
-        """Give the levels with rows enough on either side."""
-        blocks, n = self.whole.size, self.values.size
-        rows = np.bincount(code, minlength=size).astype(np.float64)
+        """Give the levels with rows enough on either side.
+
+        Everything is taken from the mean of the rest, so that what the rest adds sums up to nothing: otherwise one bad
+        block would move the mean, and all others would seem to agree with it.
+        """
+        blocks, n = self.sizes.size, self.block.size
+        cell = code * np.int32(blocks) + self.block
+        counts = np.bincount(cell, minlength=size * blocks).reshape(size, blocks).astype(np.float64)
+        rows = counts.sum(axis=1)
         kept = np.flatnonzero((rows >= LEAST_ROWS) & (n - rows >= LEAST_ROWS))
-        sums = np.bincount(code * np.int32(blocks) + self.block, weights=self.values, minlength=size * blocks)
-        sums = sums.reshape(size, blocks)[kept]
-        squares = np.bincount(code, weights=self.squares, minlength=size)
-        inside, outside = rows[kept], n - rows[kept]
-        mean, rest = sums.sum(axis=1) / inside, -sums.sum(axis=1) / outside
-        spread = squares[kept] / inside - mean**2
-        spread_of_rest = (squares.sum() - squares[kept]) / outside - rest**2
-        error = np.sqrt(np.maximum(spread, 0) / inside + np.maximum(spread_of_rest, 0) / outside)
-        added = sums / inside[:, None] - (self.whole - sums) / outside[:, None]
-        away = added / np.where(error > 0, error, np.inf)[:, None]
-        return _Candidates(columns, kept, inside, away)
+        inside, outside, counts = rows[kept], n - rows[kept], counts[kept]
+        found = []
+        for values, squared, whole in zip(self.values, self.squares, self.whole, strict=True):
+            sums = np.bincount(cell, weights=values, minlength=size * blocks).reshape(size, blocks)[kept]
+            squares = np.bincount(code, weights=squared, minlength=size)[kept]
+            mean, rest = sums.sum(axis=1) / inside, -sums.sum(axis=1) / outside
+            spread = squares / inside - mean**2
+            spread_of_rest = (squared.sum() - squares) / outside - rest**2
+            error = np.sqrt(np.maximum(spread, 0) / inside + np.maximum(spread_of_rest, 0) / outside)
+            here = sums - counts * rest[:, None]
+            there = whole - sums - (self.sizes - counts) * rest[:, None]
+            added = here / inside[:, None] - there / outside[:, None]
+            found.append(added / np.where(error > 0, error, np.inf)[:, None])
+        return _Candidates(columns, kept, tuple(found))
 
 
 def _turned(look: _Look, distance: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -198,7 +233,7 @@ def _told(
     most: int,
 ) -> Iterator[DiscoveredSlice]:
     """Measure the slices that stand out most on all rows; of such as share most of their rows the first alone."""
-    distance = np.concatenate([_turned(look, each.away.sum(axis=1)) for each in candidates])
+    distance = np.concatenate([_turned(look, each.away[0].sum(axis=1)) for each in candidates])
     owner = np.repeat(np.arange(len(candidates)), [each.level.size for each in candidates])
     place = np.concatenate([np.arange(each.level.size) for each in candidates])
     told: list[Rows] = []
@@ -217,8 +252,10 @@ def _told(
             continue
         told.append(inside)
         here, elsewhere = look.values[inside], look.values[~inside]
+        few_days = terms.clusters is not None and np.unique(terms.clusters[inside]).size < FEW_DAYS
+        middle = look.values.mean() if few_days else here.mean()  # within one day, its rows differ by less than days do
         influence = np.empty(inside.size)
-        influence[inside] = (here - here.mean()) / here.size
+        influence[inside] = (here - middle) / here.size
         influence[~inside] = (elsewhere.mean() - elsewhere) / elsewhere.size
         found = wald(
             float(here.mean() - elsewhere.mean()),

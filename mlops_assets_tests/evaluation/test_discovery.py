@@ -86,6 +86,19 @@ def test_a_day_that_was_bad_everywhere_is_no_bad_slice():
     assert min(each.p_value for each in found) > 0.05
 
 
+def test_a_slice_that_is_one_day_is_as_uncertain_as_days_are():
+    """A column that names the day finds the bad one, and neither its p-value nor its interval makes much of it."""
+    _, p, _, day = world(5)
+    minutes = 10 * p + np.random.default_rng(5).normal(size=N)
+
+    first = search(minutes, 10 * p + 8 * (day == 3), {"day": levels_of(day)}, day, task="regression")[0]
+
+    assert first.name == "day=3"
+    assert first.value == pytest.approx(8, abs=0.2)
+    assert first.low < 0 < first.high
+    assert first.p_value > 0.05
+
+
 def test_four_days_can_show_nothing():
     """With so few days every pattern may be luck, and the p-value says so."""
     y, p, columns, day = world(6, harm=lambda p, g: expit(2 * g.normal(size=N) - 1))
