@@ -103,6 +103,14 @@ def _diagonal(plan: _Plan, lines: list[pages.Line]) -> tuple[float, float]:
     return low, high
 
 
+def _method(judged: Judged) -> str:
+    """Say how scores were calibrated, if they were."""
+    calibration = judged.report.calibration
+    if calibration is None or calibration.method == "none":
+        return ""
+    return f"Scores are calibrated ({calibration.method}) on days that judged nothing."
+
+
 def _share(value: float) -> str:
     return f"{100 * value:.0f} %"
 
@@ -135,7 +143,8 @@ def _plans(judged: Judged) -> dict[str, _Plan]:
         ),
         "reliability": _Plan(
             title="Does it mean what it says?",
-            said="What came true by what was forecast, in tenths of the rows; the shade is the 95 % interval.",
+            said="What came true by what was forecast, in tenths of the rows; the shade is the 95 % interval. "
+            + _method(judged),
             x=pages.Axis(title="probability stated", low=0, form=_share),
             y=pages.Axis(title="share that came true", low=0, form=_share),
             whose=("challenger",),

@@ -43,7 +43,7 @@ def mlflow_model(bundle: LoadedBundle, rows: pa.Table) -> dict[str, bytes]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="mlops-mlflow-") as folder:
         path = Path(folder, "model")
-        if is_plain_lightgbm(bundle):
+        if _is_plain_lightgbm(bundle):
             _save_lightgbm(bundle, path, frame, signature)
         else:
             _save_bundle(bundle, path, frame, signature)
@@ -55,9 +55,9 @@ def vectors_of(bundle: LoadedBundle, rows: pa.Table) -> Array:
     return bundle.vectorizer.vector(as_arrays(rows, bundle.vectorizer.plan.inputs))
 
 
-def is_plain_lightgbm(bundle: LoadedBundle) -> bool:
+def _is_plain_lightgbm(bundle: LoadedBundle) -> bool:
     """Whether MLflow's own flavour would answer with the bundle's scores."""
-    return bundle.meta["trainer"] == "lightgbm" and "calibration.json" not in bundle.parts
+    return bundle.meta["trainer"] == "lightgbm" and bundle.calibration == "none"
 
 
 def _save_lightgbm(bundle: LoadedBundle, path: Path, examples: "pd.DataFrame", signature: "ModelSignature") -> None:

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.digests import canonical_json, sha256_bytes, sha256_parts
 from mlops_assets.errors import BundleError
 from mlops_assets.orchestration import mlflow_models
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.training_sets import TRAIN, training_rows_of
 from mlops_assets.records import TrainingSet
+from mlops_assets.scoring.calibration import CALIBRATION_PART, Calibrator
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._commands import environment
 from mlops_assets_tests._shop import MODEL
@@ -91,10 +93,18 @@ def test_the_champion_is_served_by_mlflow_with_the_same_scores(home, bundle, vec
     assert answered["predictions"] == scores(bundle, vectors)
 
 
+@pytest.fixture(scope="module")
+def calibrated_bundle(bundle) -> LoadedBundle:
+    """The same model with calibrated scores, which MLflow's own flavour would not give."""
+    line = Calibrator(method="platt", scores=(0.0, 0.3, 1.0), probabilities=(0.1, 0.2, 0.8), rows=900)
+    parts = {**bundle.parts, CALIBRATION_PART: canonical_json(line)}
+    return LoadedBundle(MODEL, sha256_parts({name: sha256_bytes(part) for name, part in parts.items()}), parts)
+
+
 @pytest.mark.parametrize("native", [True, False])
-def test_both_forms_load_and_score_as_the_bundle_does(native, bundle, vectors, home, tmp_path, monkeypatch):
+def test_both_forms_load_and_score_as_the_bundle_does(native, bundle, calibrated_bundle, vectors, home, tmp_path):
     """MLflow's own flavour where it gives the same, else the bundle itself; bit for bit, and nothing is unpickled."""
-    monkeypatch.setattr(mlflow_models, "is_plain_lightgbm", lambda bundle: native)
+    bundle = bundle if native else calibrated_bundle
     learnt = home.records.get((MODEL, "training_set"), None, TrainingSet)
 
     files = mlflow_models.mlflow_model(bundle, training_rows_of(home, learnt, part=TRAIN).slice(0, 5))
@@ -107,11 +117,10 @@ def test_both_forms_load_and_score_as_the_bundle_does(native, bundle, vectors, h
     assert ("model.lgb" in files) == native
 
 
-def test_a_bundle_that_was_changed_at_mlflow_is_not_loaded(bundle, home, tmp_path, monkeypatch):
+def test_a_bundle_that_was_changed_at_mlflow_is_not_loaded(calibrated_bundle, home, tmp_path):
     """Its digests travel with it."""
-    monkeypatch.setattr(mlflow_models, "is_plain_lightgbm", lambda bundle: False)
     learnt = home.records.get((MODEL, "training_set"), None, TrainingSet)
-    files = mlflow_models.mlflow_model(bundle, training_rows_of(home, learnt, part=TRAIN).slice(0, 5))
+    files = mlflow_models.mlflow_model(calibrated_bundle, training_rows_of(home, learnt, part=TRAIN).slice(0, 5))
     [name] = (name for name in files if name.endswith("model.txt"))
     files[name] = files[name].replace(b"leaf_value=0", b"leaf_value=1")
 
