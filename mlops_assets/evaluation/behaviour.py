@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
-from scipy.stats import rankdata
 
 from mlops_assets.errors import MlopsError, UnknownNameError
 from mlops_assets.records import BehaviourResult, Task
@@ -298,6 +297,8 @@ def _spread(scores: Array) -> float:
 
 def _order_lost(before: Array, after: Array) -> float:
     """Give 1 less Spearman's correlation, the mean over classes; all of it where either is the same for all."""
+    from scipy.stats import rankdata  # a second of import, for every process that loads the project
+
     if before.ndim > 1:
         return float(np.mean([_order_lost(before[:, k], after[:, k]) for k in range(before.shape[1])]))
     if np.ptp(before) == 0 or np.ptp(after) == 0:

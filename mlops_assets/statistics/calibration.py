@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
 from mlops_assets.statistics.inputs import Array, StatisticsInputError, labels, probabilities, same_length, two_of_each
@@ -40,6 +39,8 @@ def isotonic_line(y: npt.ArrayLike, p: npt.ArrayLike) -> Line:
     >>> line.scores.tolist(), line.probabilities.round(4).tolist()
     ([0.0, 0.3, 0.7, 1.0], [0.1665, 0.1667, 0.8333, 0.8335])
     """
+    from scipy.optimize import isotonic_regression  # a third of a second of import, and few fits need it
+
     happened, forecast = _both(y, p)
     scores, place, sizes = np.unique(forecast, return_inverse=True, return_counts=True)
     rates = np.bincount(place, weights=happened) / sizes
