@@ -347,6 +347,23 @@ def test_a_threshold_changed_once_the_result_is_known_leaves_a_trace_and_asks_a_
     )
 
 
+def test_every_challenger_that_a_hold_out_has_judged_counts_as_a_look(later):
+    """The same one judged again does not; the best of many is one of many, whichever was tried first."""
+    later.release(at=LATER)
+    training_set = later.home.records.get((MODEL, "training_set"), None, TrainingSet)
+    declared = later.folder.declaration
+    tried = []
+    for seed in (1, 2):
+        training = declared.training.model_copy(update={"seed": seed})
+        folder = ModelFolder(later.folder.path, declared.model_copy(update={"training": training}))
+        tried.append(steps.fit_model(folder, later.home, training_set, tags={}, requester="me"))
+        steps.evaluate(folder, later.home, training_set, tried[-1], at=LATER)
+
+    again = steps.evaluate(later.folder, later.home, training_set, tried[0], at=LATER)
+
+    assert any("looked at 3 times" in reason for reason in again.reasons)
+
+
 def test_whoever_asked_for_a_version_cannot_approve_it(later):
     """Nor can somebody who is not among the approvers."""
     before = live(later)

@@ -53,13 +53,14 @@ def changed_since(folder: ModelFolder, stores: Home, version: ModelVersion, *, a
 
 
 def looks_at(stores: Home, version: ModelVersion, training_set: TrainingSet) -> int:
-    """Count the different challengers that the hold-out has judged, up to and with this one."""
-    span, seen = holdout_of(training_set), []
-    for entry in stores.state.audit_entries(model=version.model):
-        if entry.event in JUDGED and entry.data.get("holdout") == span:
-            seen.append(entry.subject["bundle_sha256"])
-    before = seen[: seen.index(version.sha256)] if version.sha256 in seen else seen
-    return len(set(before)) + 1
+    """Count the different challengers that the hold-out has judged, this one included."""
+    span = holdout_of(training_set)
+    seen = {
+        entry.subject["bundle_sha256"]
+        for entry in stores.state.audit_entries(model=version.model)
+        if entry.event in JUDGED and entry.data.get("holdout") == span
+    }
+    return len({*seen, version.sha256})
 
 
 def holdout_of(training_set: TrainingSet) -> list[str]:
