@@ -59,7 +59,7 @@ def binned(values: Array, *, bins: int = 5) -> Levels:
     """Give numbers by the stretch they lie in, each with about as many rows; a few different ones stand for themselves.
 
     >>> binned(np.array([1.0, 2.0, 3.0, 4.0, np.nan]), bins=2).names
-    ('1', '2', '3', '4', '(missing)')
+    ('(missing)', '1', '2', '3', '4')
     """
     gap = np.isnan(values)
     some = values[:: -(-values.size // EDGES_FROM)] if values.size else values
