@@ -39,6 +39,11 @@ class Staging:
         """Give digest and number of the rows of each partition, by key in order; none can be added after that."""
         return {key: (self._parts[key].sha256, self._parts[key].rows) for key in sorted(self._parts)}
 
+    def drop(self, key: str) -> None:
+        """Forget the rows of a partition."""
+        if key in self._parts:
+            self._parts.pop(key).files.discard()
+
     def hand_over(self, keys: Collection[str]) -> list[AddAction]:
         """Write what is not in files yet, and give the files of `keys`, which a commit may name from now on."""
         self._handed_over.update(keys)

@@ -308,17 +308,7 @@ class TableStore:
         with self._lock:
             handle = self._at(table, version)
             ledger, schema, files = handle.ledger, _schema(handle.delta), _files(handle.delta, self._folder(table))
-        keys = set(ledger)
-        if partitions is not None:
-            asked = set(partitions)
-            if missing := sorted(asked - keys):
-                raise TableNotFoundError(
-                    f"Table {table!r} has no partition {examples(missing)}. It has {_span(keys)}. "
-                    f"Materialize those first, or ask by since/until for what is there.",
-                    table=table,
-                    partitions=tuple(missing),
-                )
-            keys &= asked
+        keys = set(ledger) if partitions is None else _there(ledger, partitions, table=table)
         keys = {key for key in keys if (since is None or key >= since) and (until is None or key <= until)}
         wanted = [name for name in schema.names if name != PARTITION] if columns is None else list(columns)
         for name in wanted:
@@ -345,6 +335,20 @@ class TableStore:
                 f"backup, or materialize {_span(keys)} again.",
                 table=table,
             ) from error
+
+    def scan(self, table: str, *, partition: str | None = None) -> ds.Dataset:
+        """Give the rows of one partition, or of all, to be read piece by piece, as they are now and in their order.
+
+        Raises:
+            TableNotFoundError: There is no such table or partition.
+        """
+        with self._lock:
+            handle = self._at(table, None)
+            schema, files = _schema(handle.delta), _files(handle.delta, self._folder(table))
+            keys = set(handle.ledger) if partition is None else _there(handle.ledger, [partition], table=table)
+        schema = pa.schema([column for column in schema if column.name != PARTITION])
+        paths = [path for key, path in files if key in keys]
+        return ds.dataset(paths, schema=schema, format="parquet") if paths else ds.dataset(schema.empty_table())
 
     def read_partitions(self, table: str, *, since: str | None = None, until: str | None = None) -> dict[str, pa.Table]:
         """Give the rows of each partition from `since` to `until`, both included, of those that were written.
@@ -581,6 +585,10 @@ class TableWrite:
         except OSError as error:
             raise _refused(self.table, self._store._folder(self.table), error) from error
 
+    def drop(self, partition: str | None = None) -> None:
+        """Leave a partition out again; what the table has of it stays."""
+        self.staging.drop(partition or WHOLE)
+
     def commit(self, *, extra: Notes | None = None) -> TableVersion:
         """Let the rows replace what is in their partitions, all in one commit, and give the version that holds them.
 
@@ -736,6 +744,19 @@ def _aligned(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     there = dict(zip(rows.column_names, rows.columns, strict=True))
     nulls = {each.name: pa.nulls(rows.num_rows, each.type) for each in schema if each.name not in there}
     return pa.table({**nulls, **there}, schema=schema)
+
+
+def _there(ledger: _Ledger, partitions: Iterable[str], *, table: str) -> set[str]:
+    """Give the keys asked for, each of which must have been written."""
+    asked = set(partitions)
+    if missing := sorted(asked - set(ledger)):
+        raise TableNotFoundError(
+            f"Table {table!r} has no partition {examples(missing)}. It has {_span(ledger)}. "
+            f"Materialize those first, or ask by since/until for what is there.",
+            table=table,
+            partitions=tuple(missing),
+        )
+    return asked
 
 
 def _span(keys: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ and too many bad rows block the batch. A quality suite says what a batch as a wh
 from mlops_assets.validation.contract import ColumnRule, Contract
 from mlops_assets.validation.freshness import Promise, staleness
 from mlops_assets.validation.pieces import validate_pieces
-from mlops_assets.validation.quarantine import Validation, validate
+from mlops_assets.validation.quarantine import Tally, Validation, validate
 from mlops_assets.validation.row_rule import RowRule
 from mlops_assets.validation.structure import conform
 from mlops_assets.validation.suite import QualitySuite, SuiteResult, check
@@ -20,6 +20,7 @@ __all__ = [
     "QualitySuite",
     "RowRule",
     "SuiteResult",
+    "Tally",
     "Validation",
     "VolumePolicy",
     "check",

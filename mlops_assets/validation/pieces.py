@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from mlops_assets.validation.contract import Contract
-from mlops_assets.validation.quarantine import Validation, as_frame, parted, refused_whole
+from mlops_assets.validation.quarantine import Validation, as_frame, parted, refused_whole, validate
 from mlops_assets.validation.structure import conform
 
 if TYPE_CHECKING:
@@ -27,24 +27,41 @@ def validate_pieces(
 ) -> Iterator[Validation]:
     """Hold `rows` against `contract`, and give the validation of one piece after the other, in their order.
 
-    The batch as a whole is blocked if any piece has structural faults or the share of all quarantined rows is too high;
-    so nothing of it may go on before the last piece was seen. `rows` are read twice, keys first, and must not change
-    meanwhile.
+    What was found in the batch is the sum of the pieces' tallies, and whether it is blocked is known only then; so
+    nothing of it may go on before the last piece was seen. `rows` are read twice, keys first, and must not change
+    meanwhile. What fits into one piece is judged whole.
     """
+    if rows.count_rows() <= piece_rows:
+        yield validate(rows.to_table(memory_pool=pa.system_memory_pool()), contract, table=table, waived=waived)
+        return
+    if faults := _structural(rows, contract, piece_rows):
+        for piece in _pieces(rows, rows.schema.names, piece_rows):
+            yield refused_whole(piece, conform(piece, contract)[0], faults, contract, table=table)
+        return
     from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
 
     contested, start = _contested(rows, contract, piece_rows), 0
     for piece in _pieces(rows, rows.schema.names, piece_rows):
-        conformed, structural = conform(piece, contract)
-        if structural:
-            yield refused_whole(piece, conformed, structural, contract, table=table)
-        else:
-            frame = as_frame(conformed)
-            broken = broken_rules(frame, contract, about=("rows",))
-            shared = [replace(rule, rows=_within(rule.rows, start, piece.num_rows)) for rule in contested]
-            broken += [rule for rule in shared if rule.rows.len()]
-            yield parted(conformed, frame, broken, contract, table=table, waived=waived)
+        conformed, _ = conform(piece, contract)
+        frame = as_frame(conformed)
+        broken = broken_rules(frame, contract, about=("rows",))
+        shared = [replace(rule, rows=_within(rule.rows, start, piece.num_rows)) for rule in contested]
+        broken += [rule for rule in shared if rule.rows.len()]
+        yield parted(conformed, frame, broken, contract, table=table, waived=waived)
         start += piece.num_rows
+
+
+def _structural(rows: ds.Dataset, contract: Contract, piece_rows: int) -> tuple[str, ...]:
+    """Give the faults of structure of all pieces; rows that have the contract's types already are not looked at."""
+    _, faults = conform(rows.schema.empty_table(), contract)
+    known = {column.name: column.type for column in rows.schema}
+    if faults or all(known[column.name] == column.type for column in contract.schema):
+        return faults
+    first: dict[str, str] = {}  # of each column the first value that does not fit is told, as of a whole batch
+    for piece in _pieces(rows, rows.schema.names, piece_rows):
+        for fault in conform(piece, contract)[1]:
+            first.setdefault(fault.partition(": ")[0], fault)
+    return tuple(first.values())
 
 
 def _pieces(rows: ds.Dataset, columns: Sequence[str], piece_rows: int) -> Iterator[pa.Table]:

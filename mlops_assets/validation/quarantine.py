@@ -1,5 +1,6 @@
 """The rows of a batch, parted: those that keep their contract and those that do not."""
 
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
@@ -13,6 +14,61 @@ from mlops_assets.validation.structure import conform
 
 if TYPE_CHECKING:
     from mlops_assets.validation.rules import BrokenRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What was found in a batch, or in pieces of it added up, without its rows.
+
+    `counts` maps each broken rule to the number of rows that break it, `waived` the same for rules that hold no row
+    back. `structural` are the faults of its columns.
+    """
+
+    table: str
+    good: int
+    quarantined: int
+    counts: dict[str, int]
+    structural: tuple[str, ...]
+    max_quarantined_share: float
+    waived: dict[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return replace(
+            self,
+            good=self.good + other.good,
+            quarantined=self.quarantined + other.quarantined,
+            counts=dict(Counter(self.counts) + Counter(other.counts)),
+            structural=tuple(dict.fromkeys(self.structural + other.structural)),
+            waived=dict(Counter(self.waived) + Counter(other.waived)),
+        )
+
+    @property
+    def rows(self) -> int:
+        """Count all rows."""
+        return self.good + self.quarantined
+
+    @property
+    def quarantined_share(self) -> float:
+        """Give the share of the batch that is in quarantine; 0 of an empty batch."""
+        return self.quarantined / max(1, self.rows)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing of the batch may pass, not even its good rows."""
+        return bool(self.structural) or self.quarantined_share > self.max_quarantined_share
+
+    @property
+    def summary(self) -> str:
+        """Say in a sentence or two what was found."""
+        if self.structural:
+            return f"{self.table} is not what its contract names: {'; '.join(self.structural)}."
+        if not self.counts:
+            return f"All {self.rows} rows of {self.table} keep the contract."
+        found = ", ".join(f"{rule} {count}" for rule, count in sorted(self.counts.items(), key=lambda item: -item[1]))
+        return (
+            f"{self.quarantined} of {self.rows} rows of {self.table} ({self.quarantined_share:.2%}) break the "
+            f"contract, {self.max_quarantined_share:.2%} are allowed: {found}."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,28 +90,32 @@ class Validation:
     waived: dict[str, int] = field(default_factory=dict)
 
     @property
+    def tally(self) -> Tally:
+        """What was found, without the rows."""
+        return Tally(
+            table=self.table,
+            good=self.good.num_rows,
+            quarantined=self.quarantined.num_rows,
+            counts=self.counts,
+            structural=self.structural,
+            max_quarantined_share=self.max_quarantined_share,
+            waived=self.waived,
+        )
+
+    @property
     def quarantined_share(self) -> float:
         """Give the share of the batch that is in quarantine; 0 of an empty batch."""
-        return float(self.quarantined.num_rows / max(1, self.good.num_rows + self.quarantined.num_rows))
+        return self.tally.quarantined_share
 
     @property
     def blocked(self) -> bool:
         """Whether nothing of the batch may pass, not even its good rows."""
-        return bool(self.structural) or self.quarantined_share > self.max_quarantined_share
+        return self.tally.blocked
 
     @property
     def summary(self) -> str:
         """Say in a sentence or two what was found."""
-        if self.structural:
-            return f"{self.table} is not what its contract names: {'; '.join(self.structural)}."
-        rows = self.good.num_rows + self.quarantined.num_rows
-        if not self.counts:
-            return f"All {rows} rows of {self.table} keep the contract."
-        found = ", ".join(f"{rule} {count}" for rule, count in sorted(self.counts.items(), key=lambda item: -item[1]))
-        return (
-            f"{self.quarantined.num_rows} of {rows} rows of {self.table} ({self.quarantined_share:.2%}) break the "
-            f"contract, {self.max_quarantined_share:.2%} are allowed: {found}."
-        )
+        return self.tally.summary
 
     def require_passed(self) -> None:
         """Raise unless the batch may pass.

@@ -12,14 +12,14 @@ from mlops_assets.cli.project import Project
 from mlops_assets.orchestration.project import daily_tables, whole_tables
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.schedules import RANGE_START, missing_days, stale_tables
-from mlops_assets.orchestration.steps import ingesting
-from mlops_assets.orchestration.steps.ingesting import ingest, judge, variables_of, write
+from mlops_assets.orchestration.steps.ingesting import ingest, judge, variables_of
 from mlops_assets.orchestration.steps.redriving import waive
 from mlops_assets.orchestration.steps.reopening import reopened
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import Span
 from mlops_assets.sources import FileSource
 from mlops_assets.stores.home import Home
+from mlops_assets.stores.tables import TableWrite
 from mlops_assets_tests._shop import (
     FILES,
     FIRST_DAY,
@@ -121,12 +121,14 @@ def test_a_batch_killed_between_quarantine_and_validated_is_asked_for(new_shop, 
         contract = declared.contract.model_copy(update={"version": 2, "columns": columns, "max_quarantined_share": 1.0})
         declared = declared.model_copy(update={"contract": contract})
 
-    def killed(stores, table, *arguments, **options):
-        if table == "validated/orders":
-            raise KeyboardInterrupt
-        return write(stores, table, *arguments, **options)
+    commit = TableWrite.commit
 
-    monkeypatch.setattr(ingesting, "write", killed)
+    def killed(write, **options):
+        if write.table == "validated/orders":
+            raise KeyboardInterrupt
+        return commit(write, **options)
+
+    monkeypatch.setattr(TableWrite, "commit", killed)
     with pytest.raises(KeyboardInterrupt):
         judge(declared, new_shop.home, [DAYS[0]], None, at=at)
     monkeypatch.undo()

@@ -98,13 +98,15 @@ def test_a_column_that_is_missing_is_a_fault_of_every_piece(missing):
     assert only.structural == (f"column {missing!r} is missing, expected {CONTRACT.columns[missing].type}",)
 
 
-def test_a_value_that_does_not_fit_its_column_faults_its_piece():
-    """The caller lets nothing of the batch pass then, see `validate_pieces`."""
+def test_a_value_that_does_not_fit_its_column_refuses_the_whole_batch():
+    """Also the pieces before it, as of a batch that is judged whole."""
     rows = pa.table(
         {"id": ["N1", "N2"], "origin": ["EWR", "EWR"], "hour": pa.array([1.0, 2.5]), "delay": pa.array([0.0, 0.0])}
     )
 
-    first, second = validate_pieces(ds.dataset(rows), CONTRACT, table="t", piece_rows=1)
+    pieces = list(validate_pieces(ds.dataset(rows), CONTRACT, table="t", piece_rows=1))
 
-    assert not first.structural
-    assert "column 'hour' is double, expected int64" in second.structural[0]
+    whole = validate(rows, CONTRACT, table="t")
+    assert [piece.structural for piece in pieces] == [whole.structural] * 2
+    assert in_one(pieces).quarantined.drop(["hour"]).equals(whole.quarantined.drop(["hour"]))
+    assert sum((piece.tally for piece in pieces[1:]), pieces[0].tally) == whole.tally

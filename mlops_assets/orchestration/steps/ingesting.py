@@ -16,7 +16,8 @@ from mlops_assets.errors import examples
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps.arriving import odd_volumes
-from mlops_assets.orchestration.steps.contracts import NOTE, contract_of, take_over
+from mlops_assets.orchestration.steps.contracts import NOTE, take_over
+from mlops_assets.orchestration.steps.parting import parting
 from mlops_assets.orchestration.steps.reopening import made_of, stamps_of
 from mlops_assets.orchestration.steps.standing import Key, came, standing
 from mlops_assets.orchestration.steps.usual import parameters_of, usual_rows
@@ -145,46 +146,43 @@ def judge(
     contract = take_over(declared, stores, at=at)
     made = made_of(stores.tables, [f"raw/{name}"], keys)
     waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
-    raw = {key: stores.tables.read(f"raw/{name}", partitions=[key] if key else None) for key in keys}
-    judged = {
-        key: validate(rows, contract_of(declared, key), table=name, waived=waived[key]) for key, rows in raw.items()
-    }
-    by_contract = {key: batch.summary for key, batch in judged.items() if batch.blocked}
-    sound = {key: rows.num_rows for key, rows in raw.items() if key not in by_contract}
-    usual = usual_rows(stores, name, sound) if suite else {}
-    suited = {
-        key: check(batch.good, suite, parameters=parameters_of(key, usual[key])).results
-        for key, batch in judged.items()
-        if suite and key not in by_contract
-    }
-    by_suite = {
-        key: f"{suite.name} is not met: {_told(failed)}"
-        for key, results in suited.items()
-        if suite and (failed := [each for each in results if each.blocks and each.rule not in waived[key]])
-    }
-    held = _hold(stores, name, judged)
-    blocked = by_contract | by_suite
-    found = {
-        key: BatchQuality(
-            table=name,
-            partition=key,
-            at=at,
-            rows=raw[key].num_rows,
-            quarantined=batch.quarantined.num_rows,
-            rules=batch.counts,
-            waived=batch.waived
-            | {each.rule: raw[key].num_rows for each in suited.get(key, ()) if each.blocks and key not in by_suite},
-            waivers=tuple(sorted(waived[key])),
-            blocked=blocked.get(key),
-            expectations=suited.get(key, ()),
-        )
-        for key, batch in judged.items()
-    }
-    _report(stores, name, found, blocked, at=at)
-    pages = {key: stores.quality.add(batch, page) for key, batch in found.items()}
-    good = {key: batch.good for key, batch in judged.items() if key not in blocked}
-    notes = {key: {**made[key], NOTE: contract.sha256, **_noted(held, name, key)} for key in good}
-    version = write(stores, f"validated/{name}", good, notes=notes) if good else None
+    with parting(declared, stores, keys, waived, keep=suite is not None) as parted:
+        tallies = parted.tallies
+        by_contract = {key: tally.summary for key, tally in tallies.items() if tally.blocked}
+        sound = {key: tally.rows for key, tally in tallies.items() if key not in by_contract}
+        usual = usual_rows(stores, name, sound) if suite else {}
+        suited = {
+            key: check(parted.good(key), suite, parameters=parameters_of(key, usual[key])).results
+            for key in sound
+            if suite
+        }
+        by_suite = {
+            key: f"{suite.name} is not met: {_told(failed)}"
+            for key, results in suited.items()
+            if suite and (failed := [each for each in results if each.blocks and each.rule not in waived[key]])
+        }
+        held = parted.hold()
+        blocked = by_contract | by_suite
+        found = {
+            key: BatchQuality(
+                table=name,
+                partition=key,
+                at=at,
+                rows=tally.rows,
+                quarantined=tally.quarantined,
+                rules=tally.counts,
+                waived=tally.waived
+                | {each.rule: tally.rows for each in suited.get(key, ()) if each.blocks and key not in by_suite},
+                waivers=tuple(sorted(waived[key])),
+                blocked=blocked.get(key),
+                expectations=suited.get(key, ()),
+            )
+            for key, tally in tallies.items()
+        }
+        _report(stores, name, found, blocked, at=at)
+        pages = {key: stores.quality.add(batch, page) for key, batch in found.items()}
+        notes = {key: {**made[key], NOTE: contract.sha256, **_noted(held, name, key)} for key in keys}
+        version = parted.let_through([key for key in keys if key not in blocked], notes)
     return Judged(
         version=version,
         held=held,
