@@ -26,6 +26,7 @@ from mlops_assets.orchestration.steps.keeping import (
     release_hold,
     trained_on,
 )
+from mlops_assets.orchestration.steps.reopening import behind
 from mlops_assets.orchestration.steps.training_sets import training_set_version
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.history import history
@@ -243,6 +244,7 @@ def test_quarantined_rows_go_with_the_versions_that_held_them(new_shop):
     assert len(new_shop.rows("quarantine/orders", "2024-01-20")) == 1
     readable = [past for past in history(new_shop.home.tables, "quarantine/orders") if past.readable]
     assert all(past.rows["2024-01-01"] == 0 for past in readable)
+    assert behind(new_shop.home.tables, "validated/orders") == set()  # or the next refresh would bring them back
 
 
 def test_predictions_go_window_by_window_and_only_once_measured(shop):

@@ -15,6 +15,7 @@ import msgspec
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.governance import Event, holds, require_hold
 from mlops_assets.orchestration.partitions import DAY, days_of, span_of
+from mlops_assets.orchestration.steps.reopening import EXPIRED
 from mlops_assets.records import Dossier, TrainingSet
 from mlops_assets.stores import predictions
 from mlops_assets.stores.history import PastVersion, history, version_at
@@ -274,7 +275,8 @@ def _delete(
     table = retention.table
     if deletion.partitions:
         empty = stores.tables.read(table).slice(0, 0)
-        stores.tables.write_partitions(table, dict.fromkeys(deletion.partitions, empty))
+        gone = {key: {EXPIRED: deletion.before.isoformat()} for key in deletion.partitions}
+        stores.tables.write_partitions(table, dict.fromkeys(deletion.partitions, empty), extra=gone)
     keep = _kept(history(stores.tables, table), retention, deletion.before, protected)
     stores.tables.keep_only(table, keep, grace=grace)
     for day in deletion.log_days:

@@ -25,6 +25,7 @@ from mlops_assets.stores.tables import WHOLE, Content, TableStore
 from mlops_assets.validation import conform
 
 STAMP = "stamp"
+EXPIRED = "expired"  # noted where retention took a partition's rows: nothing made together with them is behind for that
 Notes = dict[Key, dict[str, str]]
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def behind(tables: TableStore, table: str) -> set[str]:
     whole = {name: tables.version(name).sha256 for name in now} if WHOLE in contents else {}
 
     def is_behind(key: str, content: Content) -> bool:
-        current = whole if key == WHOLE else {name: each[key].sha256 for name, each in now.items() if key in each}
+        there = {name: each[key] for name, each in now.items() if key in each}
+        current = whole if key == WHOLE else {n: each.sha256 for n, each in there.items() if EXPIRED not in each.extra}
         return any(current.get(name, sha256) != sha256 for name, sha256 in content.extra.items())
 
     return {key for key, content in contents.items() if is_behind(key, content)}
