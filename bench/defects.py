@@ -9,6 +9,7 @@ model is held up: refused by the gate, or left to a person. `--docs` writes the 
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import time
@@ -104,7 +105,7 @@ def page(found: Mapping[str, Result], sound: list[Result]) -> str:
         f"({caught / len(found):.1%}) are caught before the model answers a request, {review} of them by being left to "
         f"a person. Of {len(sound)} sound retrainings, on other seeds, orders and windows, {refused} are refused and "
         f"{left} left to a person.",
-        f"This page is made by `{COMMAND}`; run it again when a defect is added. The defects are in "
+        f"This page is made by `{COMMAND}`; a test checks that it tells of every defect there is. The defects are in "
         "`bench/defects_catalogue/`, the made-up shop they are seeded into in `bench/_defect_shop.py`. No rule of the "
         "shop names a defect; its contract and its gate say what any owner would say. What `live` says was not caught: "
         "monitoring has to find it, or a person.",
@@ -120,7 +121,7 @@ def _line(defect: type[Defect], result: Result) -> str:
     if not result.stage:
         return f"| {defect.name} | {defect.what} | **live** | nothing |"
     by = f"`{result.check}`" + (", left to a person" if result.review else "")
-    words = " ".join(result.words.split()).replace("|", "\\|")
+    words = re.sub(r"\S*/mlops-defects-\S*", "…", " ".join(result.words.split())).replace("|", "\\|")
     words = words if len(words) <= 160 else f"{words[:157]}…"
     return f"| {defect.name} | {defect.what} | {result.stage} | {by}: {words} |"
 

@@ -1,4 +1,4 @@
-"""docs/gate.md names every field there is, and its example runs; every defect of the benchmark is one."""
+"""docs/gate.md names every field there is, and its example runs; docs/defects.md tells of every defect there is."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from bench._defect_shop import days
 from bench._defect_world import MODEL_FILES, Defect, Trial, at_night_after
+from bench.defects import PAGE
 from bench.defects_catalogue import CATALOGUE, DEFECTS
 from mlops_assets.evaluation import BehaviourPolicy, GatePolicy
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
@@ -46,6 +47,13 @@ def test_the_example_runs_on_a_model_like_the_one_it_speaks_of(tmp_path):
     )
 
     assert [each.words for each in found] == ["as its test asks."] * 2
+
+
+def test_every_defect_is_on_the_page_once_and_no_other():
+    """Whoever adds a defect makes the page anew; this test need not."""
+    rows = re.findall(r"^\| (?!defect |---)(.*?) \| .* \|$", PAGE.read_text(), re.M)
+
+    assert rows == [defect.name for defects in CATALOGUE.values() for defect in defects]
 
 
 def test_there_are_enough_defects_of_every_kind():
