@@ -208,8 +208,8 @@ class Trial:
         self.training_set = made = self.defect.joined(self, made)
         with self.defect.fitting():
             version = steps.fit_model(self.folder, self.home, made, tags={}, requester="bench")
-        if missing := steps.unrecorded(version):
-            raise Caught("fit", "reproducible", ", ".join(missing))
+        if doubts := steps.unrepeatable(version):
+            raise Caught("fit", "reproducible", "; ".join(doubts))
         return made, self.defect.fitted(self, version)
 
     def release(self, made: TrainingSet, version: ModelVersion, at: datetime) -> None:

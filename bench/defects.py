@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 
 from bench._defect_world import MODEL_FILES, Caught, Defect, first_life, retrain, two_weeks_later
 from bench.defects_catalogue import CATALOGUE, DEFECTS
@@ -122,7 +123,7 @@ def _line(defect: type[Defect], result: Result) -> str:
         return f"| {defect.name} | {defect.what} | **live** | nothing |"
     by = f"`{result.check}`" + (", left to a person" if result.review else "")
     words = re.sub(r"\S*/mlops-defects-\S*", "…", " ".join(result.words.split())).replace("|", "\\|")
-    words = words if len(words) <= 160 else f"{words[:157]}…"
+    words = shorten(words, 160, placeholder=" …")
     return f"| {defect.name} | {defect.what} | {result.stage} | {by}: {words} |"
 
 

@@ -24,6 +24,7 @@ from mlops_assets.records import Field
 Array = npt.NDArray[Any]
 Dtype = Literal["float64", "int64", "string", "timestamp"]
 
+CLOCK = ("now", "utcnow", "today")  # of datetime, and what NumPy takes for the time it is
 IMPORTABLE = ("datetime", "math", "mlops_assets.features", "numpy")
 REQUEST_TYPES: dict[type, Dtype] = {str: "string", float: "float64", int: "int64", datetime: "timestamp"}
 NULLABLE_TYPES = (str, float)
@@ -101,6 +102,14 @@ def _execute(source: str, filename: str, *, name: str) -> dict[str, Any]:
                 line=line,
                 imported=imported,
             )
+    for line, what in _moods(tree):
+        raise FeatureError(
+            f"features of {name}: line {line} asks {what}, so a decision would be seen otherwise each time it is "
+            "looked at, and otherwise in training than when it was made. Compute it from the arguments alone; the time "
+            "of a decision is a request field.",
+            model=name,
+            line=line,
+        )
     namespace: dict[str, Any] = {"__name__": f"features_of_{name}", "__file__": filename}
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)  # lines in tracebacks
     try:
@@ -119,6 +128,18 @@ def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.lineno, "." * node.level + (node.module or "")
+
+
+def _moods(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Find where the code asks the clock, or chance: its line, and which of them."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if name in CLOCK:
+                yield node.lineno, f"the clock (`{name}`)"
+            case ast.Call(func=ast.Attribute(attr="datetime64"), args=[ast.Constant(value=name), *_]) if name in CLOCK:
+                yield node.lineno, f"the clock (`{name}`)"
+            case ast.Attribute(attr="random") | ast.ImportFrom(names=[ast.alias(name="random")]):
+                yield node.lineno, "chance (`random`)"
 
 
 def _functions(namespace: Mapping[str, Any], *, name: str) -> Iterator[FeatureFunction]:

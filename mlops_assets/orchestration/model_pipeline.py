@@ -54,6 +54,7 @@ from mlops_assets.stores.tracking import DAGSTER_URL_TAG
 TRIGGER_TAG = "mlops/trigger"  # what called for this release; absent where a person started the run
 BY_PEOPLE = "request"  # the trigger of what people ask for
 REQUESTER_TAG = "mlops/requested_by"  # who asked for this release: a person, or the sensor
+TRAINER_KINDS = {"sklearn": "scikitlearn", "torch": "pytorch"}  # where Dagster has a picture under another name
 ENDPOINT_WAIT_S = 5.0  # three times, longer than it takes a supervisor to end all processes once one has died
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")
 _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -166,9 +167,9 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
         **shared("model", folder.features_source, folder.model_source, training=declared.training),
         ins={"training_set": dg.AssetIn(keys["training_set"])},
         description=declared.description,
-        kinds={"lightgbm", "mlflow"},
+        kinds={TRAINER_KINDS.get(declared.training.trainer, declared.training.trainer), "mlflow"},
         metadata={DECLARATION: declared.model_dump_json(), FOLDER: str(folder.path)},
-        check_specs=[check("model", "reproducible", "Everything needed to make the same model again is on record.")],
+        check_specs=[check("model", "reproducible", "All it takes to make the same model again is on record.")],
         pool="training",
     )
     def model(context: dg.AssetExecutionContext, home: HomeResource, training_set: TrainingSet) -> dg.MaterializeResult:
@@ -180,7 +181,7 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
             tags=_way_back(stores, context.run.run_id),
             requester=context.run.tags.get(REQUESTER_TAG, steps.PIPELINE),
         )
-        missing = steps.unrecorded(made)
+        doubts = steps.unrepeatable(made)
         return dg.MaterializeResult(
             value=made,
             data_version=dg.DataVersion(made.sha256),
@@ -197,8 +198,8 @@ def release_assets(folder: ModelFolder) -> list[dg.AssetsDefinition]:
             check_results=[
                 dg.AssetCheckResult(
                     check_name="reproducible",
-                    passed=not missing,
-                    description=f"not on record: {', '.join(missing)}" if missing else "every fact is on record",
+                    passed=not doubts,
+                    description="; ".join(doubts) or "every fact is on record, and the trainer fits alike twice",
                 )
             ],
         )

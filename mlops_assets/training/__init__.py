@@ -8,12 +8,14 @@ from mlops_assets.training.baseline import Baseline, fit_baseline
 from mlops_assets.training.bundle import Golden, assemble_bundle
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights, score, tune
+from mlops_assets.training.repeating import fits_alike, tried_rows
 from mlops_assets.training.reproducibility import (
     FACTS,
     library_versions,
     missing_facts,
     platform_facts,
     reproducibility_record,
+    why_not_again,
 )
 from mlops_assets.training.trainer import Fitted, Trainer
 from mlops_assets.training.trainers import TRAINERS, trainer_named
@@ -36,6 +38,7 @@ __all__ = [
     "assemble_bundle",
     "fit",
     "fit_baseline",
+    "fits_alike",
     "inside",
     "library_versions",
     "missing_facts",
@@ -44,5 +47,7 @@ __all__ = [
     "reproducibility_record",
     "score",
     "trainer_named",
+    "tried_rows",
     "tune",
+    "why_not_again",
 ]

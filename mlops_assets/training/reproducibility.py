@@ -14,6 +14,7 @@ LIBRARIES = ("lightgbm", "numpy", "pyarrow", "duckdb", "scikit-learn", "scipy", 
 WHERE_INSTALLED = ("torch", "skops", "safetensors")  # of trainers that are extras
 
 INPUT, PART, LIBRARY = "input.", "part.", "library."
+FITS_DIFFER = "two fits of the same rows, one after the other, gave different bytes"
 NOT_EXACT = "not_to_the_bit"  # why the same rows would not give the same bytes again; absent where they do
 MACHINE = ("system", "machine", "cpu", "libc")
 
@@ -71,6 +72,7 @@ def reproducibility_record(
     recipe: Recipe,
     parts: Mapping[str, bytes],
     circumstances: Mapping[str, str],
+    repeats: bool = True,
 ) -> dict[str, str]:
     """Give the record: digests of all that went in and came out, every seed, and the circumstances of the fit.
 
@@ -81,6 +83,7 @@ def reproducibility_record(
         recipe: What people wrote of the model.
         parts: The parts of its bundle.
         circumstances: Code, lock file, libraries and machine: `git_sha`, `library.numpy`, `cpu` …
+        repeats: Whether the trainer gave the same bytes twice when it was tried.
     """
     spec = training_set.spec
     seeds = {name: str(value) for name, value in fitted.params.items() if name.endswith("seed")}
@@ -97,6 +100,7 @@ def reproducibility_record(
         "params_sha256": sha256_json(fitted.params),
         **seeds,
         **{f"{PART}{name}": sha256_bytes(data) for name, data in sorted(parts.items())},
+        **({} if repeats else {NOT_EXACT: FITS_DIFFER}),
         **({NOT_EXACT: NOT_TO_THE_BIT} if "distributed" in fitted.params else {}),
         **circumstances,
     }
@@ -109,6 +113,19 @@ def missing_facts(record: Mapping[str, str]) -> tuple[str, ...]:
     ('git_sha',)
     """
     return tuple(fact for fact in FACTS if not any(_is(fact, name) and value for name, value in record.items()))
+
+
+def why_not_again(record: Mapping[str, str]) -> tuple[str, ...]:
+    """Say in words what keeps anybody from fitting the same model again, unless its owner has declared it so.
+
+    >>> why_not_again(dict.fromkeys(FACTS, "known") | {"git_sha": ""})
+    ('not on record: git_sha',)
+    """
+    missing = missing_facts(record)
+    said = [f"not on record: {', '.join(missing)}"] if missing else []
+    if record.get(NOT_EXACT) == FITS_DIFFER:
+        said.append(f"{FITS_DIFFER}: something in the trainer draws from the clock or from chance")
+    return tuple(said)
 
 
 def _is(fact: str, name: str) -> bool:

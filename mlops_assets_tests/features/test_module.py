@@ -63,6 +63,25 @@ def test_module_may_import_only_what_the_endpoint_has(line):
 
 
 @pytest.mark.parametrize(
+    ("line", "asked"),
+    [("datetime.now()", "the clock"), ("datetime.utcnow()", "the clock"), ("np.datetime64('now', 's')", "the clock"),
+     ("np.datetime64('today')", "the clock"), ("np.random.normal(size=3)", "chance"),
+     ("np.random.default_rng(1).random(3)", "chance")],
+)  # fmt: skip
+def test_a_feature_may_ask_neither_the_clock_nor_chance(line, asked):
+    """A decision looks the same whenever it is looked at, and in training as when it was made."""
+    with pytest.raises(FeatureError, match=f"line 5 asks {asked}"):
+        load(HEAD + f"def f(distance):\n    return distance + {line}\nFEATURES = (f,)")
+
+
+def test_a_name_that_sounds_like_the_clock_is_none():
+    """What counts is what is called, not how a field or a level is called."""
+    module = load(HEAD + "def f(carrier): return np.where(carrier == 'now', 1.0, 0.0)\nFEATURES = (f,)")
+
+    assert module.features == ("f",)
+
+
+@pytest.mark.parametrize(
     ("source", "said"),
     [
         (HEAD + "def f(:\n", "line 4 is not Python"),

@@ -4,7 +4,7 @@ Nothing here knows Dagster or asks for the time: what is decided is decided from
 """
 
 from mlops_assets.orchestration.steps.judging import evaluate
-from mlops_assets.orchestration.steps.learning import fit_model, unrecorded
+from mlops_assets.orchestration.steps.learning import fit_model, unrepeatable
 from mlops_assets.orchestration.steps.noting import PIPELINE
 from mlops_assets.orchestration.steps.proving import check_parity
 from mlops_assets.orchestration.steps.releasing import (
@@ -43,6 +43,6 @@ __all__ = [
     "seal_predictions",
     "sealed_predictions",
     "standing_alerts",
-    "unrecorded",
+    "unrepeatable",
     "write_dossier",
 ]

@@ -44,9 +44,11 @@ from mlops_assets.training import (
     TrainingPolicy,
     assemble_bundle,
     fit,
-    missing_facts,
+    fits_alike,
     reproducibility_record,
     score,
+    tried_rows,
+    why_not_again,
 )
 
 Array = npt.NDArray[Any]
@@ -139,6 +141,7 @@ def fit_model(
         recipe=recipe,
         parts=parts,
         circumstances=circumstances(folder.path),
+        repeats=_repeats(folder, training_set, rows[TRAIN], made.policy),
     )
     version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
     run_id, url = stores.tracking.log_training(
@@ -188,6 +191,25 @@ def fit_model(
     return result
 
 
+def _repeats(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, policy: TrainingPolicy) -> bool:
+    """Tell whether the trainer gives the same bytes twice on some of the rows; on a cluster it is not asked to."""
+    if policy.distributed:
+        return True
+    declared = folder.declaration
+    vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=folder.name))
+    tried = rows.take(pa.array(tried_rows(rows[LABEL].to_numpy(), declared.task)))
+    return fits_alike(
+        policy,
+        vectorizer.vector(as_arrays(tried, vectorizer.plan.inputs)),
+        tried[LABEL].to_numpy(),
+        task=declared.task,
+        times=times_of(tried),
+        names=vectorizer.names,
+        categorical=vectorizer.categorical,
+        classes=declared.classes,
+    )
+
+
 def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:
     """Say how a score becomes a decision; without a declared value, or of a regression, it does not."""
     if declared.task == "multiclass":
@@ -213,9 +235,9 @@ def policy_of(folder: ModelFolder) -> TrainingPolicy:
     return TrainingPolicy.model_validate({**declared.model_dump(), "params": {**folder.params, **declared.params}})
 
 
-def unrecorded(version: ModelVersion) -> Sequence[str]:
-    """Name the facts without which this version could not be made again."""
-    return missing_facts(version.reproducibility)
+def unrepeatable(version: ModelVersion) -> Sequence[str]:
+    """Say what keeps anybody from making this version again; nothing if all is on record and fits repeat."""
+    return why_not_again(version.reproducibility)
 
 
 def threshold(scores: npt.NDArray[np.float64], capacity_share: float) -> float:

@@ -1,0 +1,73 @@
+"""Whether a trainer gives the same bytes twice, tried on few rows before anybody relies on it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_assets.records import Task
+from mlops_assets.training.fitting import TrainingPolicy, fit
+from mlops_assets.training.trainer import Array
+from mlops_assets.training.windows import Times
+
+TRIED_ROWS = 2000  # enough for chance to show, and a fit of them is over at once
+
+
+def fits_alike(
+    policy: TrainingPolicy,
+    X: Array,
+    y: npt.NDArray[np.float64],
+    *,
+    task: Task,
+    times: Times,
+    names: Sequence[str],
+    categorical: Sequence[int] = (),
+    classes: Sequence[str] = (),
+) -> bool:
+    """Fit the declared trainer twice on a few rows, and tell whether both fits gave the same bytes.
+
+    A trainer that draws from the clock or from chance is found out here, before its model is judged. What depends on
+    the number of threads or on many rows is not; a whole second fit, as `mlops reproduce` does it, shows that.
+
+    Args:
+        policy: What to fit; rounds are taken as declared, and nothing is calibrated.
+        X: Feature vectors, shape (n, d).
+        y: Labels, shape (n,).
+        task: What kind of model.
+        times: Decision time of each row, `datetime64[us]` in UTC.
+        names: Feature names in column order.
+        categorical: Positions of the categorical columns.
+        classes: Names of the classes of a multiclass model.
+
+    Raises:
+        TrainingError: The trainer cannot fit these rows.
+    """
+    plain = policy.model_copy(
+        update={
+            "window": policy.window.model_copy(update={"minimum_rows": 1}),
+            "validation_days": 0,
+            "calibration": "none",
+            "tuning": None,
+        }
+    )
+    first, second = (
+        fit(
+            plain,
+            X,
+            y,
+            task=task,
+            times=times,
+            names=names,
+            categorical=categorical,
+            classes=classes,
+        ).parts
+        for _ in range(2)
+    )
+    return first == second
+
+
+def tried_rows(y: npt.NDArray[np.float64], task: Task) -> npt.NDArray[np.int64]:
+    """Give the places of about 2,000 rows spread over all of them, the first of each class among them."""
+    spread = np.linspace(0, len(y) - 1, min(len(y), TRIED_ROWS)).astype(np.int64)
+    firsts = np.unique(y, return_index=True)[1] if task != "regression" else np.array([], dtype=np.int64)
+    return np.union1d(spread, firsts)
