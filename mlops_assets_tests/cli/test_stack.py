@@ -200,7 +200,7 @@ def test_the_next_start_ends_a_server_that_was_never_written_down(tmp_path):
             ended = (server.wait(5), stranger.poll())
         stranger.kill()
 
-    assert ended == (-signal.SIGTERM, None)
+    assert ended in {(-signal.SIGTERM, None), (-signal.SIGKILL, None)}  # on a busy machine it gets no time to obey
 
 
 def test_what_has_to_be_prepared_is_when_nothing_runs(tmp_path):
