@@ -79,7 +79,7 @@ def make_bundle(
     `threads` changes the speed only; by default the trainer decides. A long fit goes on from `checkpoint`.
     """
     declared, name, policy = folder.declaration, folder.name, policy_of(folder)
-    vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=name))
+    vectorizer = _vectorizer(folder, training_set)
     vectors = vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs))
     fitted = fit(
         policy,
@@ -191,12 +191,17 @@ def fit_model(
     return result
 
 
+def _vectorizer(folder: ModelFolder, training_set: TrainingSet) -> Vectorizer:
+    """Give what turns rows of a training set into vectors, by the features as the folder has them."""
+    return Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=folder.name))
+
+
 def _repeats(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, policy: TrainingPolicy) -> bool:
     """Tell whether the trainer gives the same bytes twice on some of the rows; on a cluster it is not asked to."""
     if policy.distributed:
         return True
     declared = folder.declaration
-    vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=folder.name))
+    vectorizer = _vectorizer(folder, training_set)
     tried = rows.take(pa.array(tried_rows(rows[LABEL].to_numpy(), declared.task)))
     return fits_alike(
         policy,
