@@ -40,8 +40,12 @@ def explain(project: Project, model: str, request_id: str, *, as_json: bool) -> 
 def _lines(found: Decided) -> Iterator[tuple[str, str]]:
     made, learnt = found.made, found.training_set
     use = {None: "", True: ", flagged", False: ", not flagged"}[made.decision]
-    yield "decision", f"{made.model} answered {made.request_id} for {_time(made.at)}: {made.score:.6g}{use}"
-    yield "outcome", "not known yet" if found.label is None else f"{found.label:g}"
+    said = found.answer if found.answer is not None else f"{made.score:.6g}{use}"
+    yield "decision", f"{made.model} answered {made.request_id} for {_time(made.at)}: {said}"
+    if found.probabilities:
+        likeliest_first = sorted(found.probabilities.items(), key=lambda each: -each[1])
+        yield "chances", ", ".join(f"{name} {chance:.6g}" for name, chance in likeliest_first)
+    yield "outcome", "not known yet" if found.label is None else _value(found.label)
     yield "request", ", ".join(f"{name} {_value(value)}" for name, value in made.request.items())
     for view, row in made.stored.items():
         values = ", ".join(f"{name} {_value(value)}" for name, value in row.values.items())

@@ -2,11 +2,13 @@
 
 import shutil
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import dagster as dg
 import numpy as np
 import pytest
 
+from mlops_assets.cli.why import explain
 from mlops_assets.monitoring import SCORE
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
@@ -87,6 +89,13 @@ def release(shop, folder):
     )
 
 
+def explained_by_cli(shop, folder, request_id):
+    """Give what `mlops why` says of an answer, by the word that each line begins with."""
+    project = SimpleNamespace(models={folder.name: folder}, home=shop.home)
+    lines = explain(project, folder.name, request_id, as_json=False).splitlines()
+    return {line[:14].strip(): line[14:] for line in lines}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_of_any_kind_is_trained_judged_served_and_watched(shop, tmp_path, kind):
     """The chain needs no other code for it, and every step tells of it what there is to tell."""
@@ -126,6 +135,10 @@ def test_a_model_of_any_kind_is_trained_judged_served_and_watched(shop, tmp_path
         rows = shop.home.tables.read("fate/predictions").to_pylist()
         sealed_as = {row["request_id"]: row["probabilities"] for row in rows}
         assert all(sealed_as[each["request_id"]] == list(each["probabilities"].values()) for each in answered)
+        told = explained_by_cli(shop, folder, answered[0]["request_id"])
+        assert told["decision"].endswith(answered[0]["class"])
+        assert told["chances"].startswith(answered[0]["class"])
+        assert told["outcome"] in CLASSES
     assert np.isfinite([each["score"] for each in answered]).all()
 
 

@@ -1,6 +1,6 @@
 """One decision taken apart: what was asked and seen, what answered, and on whose word that version was live."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -30,14 +30,19 @@ EVIDENCE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A logged prediction with all that stands behind it; `label` is None while it is not known."""
+    """A logged prediction with all that stands behind it; `label` is None while it is not known.
+
+    Of a multiclass model `label` and `answer` are names of classes, and `probabilities` has one for each.
+    """
 
     made: LoggedPrediction
     vector: dict[str, float | str | None]
     training_set: TrainingSet
     evidence: tuple[AuditEntry, ...]
     parity: ParityReport
-    label: float | None
+    label: float | str | None
+    answer: str | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
 
 
 def decided(folder: ModelFolder, stores: Home, request_id: str) -> Decided:
@@ -50,6 +55,8 @@ def decided(folder: ModelFolder, stores: Home, request_id: str) -> Decided:
     bundle = LoadedBundle.of(stores, folder.name, made.bundle_sha256)
     trained = next(v for v in stores.state.versions(folder.name) if v.bundle_sha256 == made.bundle_sha256)
     (label,) = labels_of(folder, stores, [request_id])
+    classes: list[str] = bundle.meta.get("classes", [])
+    chances = dict(zip(classes, made.probabilities or (), strict=True))
     return Decided(
         made=made,
         vector={
@@ -59,7 +66,9 @@ def decided(folder: ModelFolder, stores: Home, request_id: str) -> Decided:
         training_set=msgspec.json.decode(trained.record_json, type=TrainingSet),
         evidence=tuple(_evidence(stores, made)),
         parity=check_parity(folder, stores, pa.Table.from_pylist([sealed_row(made)], schema=SEALED)),
-        label=None if np.isnan(label) else float(label),
+        label=_value(float(label), tuple(classes) or None),
+        answer=max(chances, key=lambda name: chances[name]) if chances else None,
+        probabilities=chances,
     )
 
 
@@ -78,7 +87,7 @@ def _logged(model: str, stores: Home, request_id: str) -> LoggedPrediction:
 
 
 def _value(value: float, levels: tuple[str, ...] | None) -> float | str | None:
-    """Give a slot of the vector as a person reads it: a category by its name, nothing where there was none."""
+    """Give a number as a person reads it: that of a level or a class by its name, nothing where there was none."""
     if np.isnan(value):
         return None
     return levels[int(value)] if levels is not None else value
