@@ -22,8 +22,8 @@ import pytest
 
 from mlops_assets.cli.project import Project
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.model_pipeline import release_assets
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.release_chain import release_assets
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, set_replay_time
 from mlops_assets.records import PerformanceReport
 from mlops_assets.stores.home import Home

@@ -26,9 +26,9 @@ from mlops_assets.features import FeatureModule
 from mlops_assets.features.columns import as_declared
 from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.model_pipeline import BY_PEOPLE
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
 from mlops_assets.orchestration.project import daily_tables
+from mlops_assets.orchestration.release_chain import BY_PEOPLE
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
 from mlops_assets.orchestration.schedules import missing_days
 from mlops_assets.orchestration.sensors import (

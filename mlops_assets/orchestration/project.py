@@ -17,15 +17,16 @@ from mlops_assets.orchestration.kept_from_models import require_kept_from_models
 from mlops_assets.orchestration.known_names import require_known_names
 from mlops_assets.orchestration.lineage_export import lineage_sensors
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
 from mlops_assets.orchestration.origins import plan_of
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN
 from mlops_assets.orchestration.reproduction import REPRODUCTION, reproduce_schedule
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.retention import declared_retention, retention_schedule
 from mlops_assets.orchestration.schedules import refresh_schedule, whole_tables_schedule
 from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, tick_interval_s, watch_sensor
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.watch_chain import WATCH_CHAIN
 from mlops_assets.stores.home import DEFAULT_HOME
 from mlops_assets.validation import Promise
 

@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_assets.digests import sha256_json
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.metadata import bullet_list, clean
+from mlops_assets.orchestration.model_asset import asset_of, key_of
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, as_of, now
@@ -18,18 +19,14 @@ REPRODUCTION = "reproduction"
 
 def reproduction_asset(folder: ModelFolder) -> dg.AssetsDefinition:
     """Build the asset that fits what is live again from its record; nothing waits for it, and nothing comes live."""
-    declared, name = folder.declaration, folder.name
-    key = dg.AssetKey([name, REPRODUCTION])
+    key = key_of(folder, REPRODUCTION)
 
     @dg.asset(
-        key=key,
         dagster_type=record_type(Reproduction),
-        group_name=name,
-        owners=[declared.owner] if declared.owner else None,
-        deps=[dg.AssetKey([name, "endpoint"])],
+        **asset_of(folder, REPRODUCTION),
+        deps=[key_of(folder, "endpoint")],
         description="What is live, joined and fitted again from its record, and compared to the last byte.",
         kinds={"python"},
-        op_tags={"mlops/model": name},
         check_specs=[dg.AssetCheckSpec("equal", asset=key, description="The bundle on record comes out again.")],
         pool="training",
     )

@@ -16,9 +16,10 @@ import dagster as dg
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.freshness import NO_INPUTS, Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, REQUESTER_TAG, TRIGGER_TAG, WATCH_CHAIN
 from mlops_assets.orchestration.partitions import Windows, due, span_of
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN, REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
+from mlops_assets.orchestration.watch_chain import WATCH_CHAIN
 from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, RetrainingDecision
 from mlops_assets.retraining import NO_TRIGGER, BusinessEvent, decide
 from mlops_assets.stores.home import Home

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from mlops_assets.cli import cli
 from mlops_assets.cli.new import make_project
 from mlops_assets.errors import DeclarationError
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, WATCH_CHAIN
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN
+from mlops_assets.orchestration.watch_chain import WATCH_CHAIN
 from mlops_assets.records import PerformanceReport
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._commands import Execution, execute, run

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from mlops_assets.cli.people import ask_for_training
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.freshness import CHECK, Inputs, freshness_checks
-from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.orchestration.partitions import DailyPartitions
 from mlops_assets.orchestration.raw_table import table_assets
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.release_chain import REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
 from mlops_assets.orchestration.steps.arriving import newest
 from mlops_assets.orchestration.table_declaration import TableDeclaration

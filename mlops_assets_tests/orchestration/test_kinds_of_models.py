@@ -12,8 +12,8 @@ from mlops_assets.cli.why import explain
 from mlops_assets.monitoring import SCORE
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.model_pipeline import release_assets
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.release_chain import release_assets
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
 from mlops_assets.records import EvaluationReport, Span
 from mlops_assets_tests._shop import FEATURES_PY, LIVE, Shop, days, failed_steps, orders, served

@@ -13,8 +13,8 @@ from mlops_assets.evaluation import BusinessValue, GatePolicy
 from mlops_assets.governance import ApprovalPolicy, Charter, Event, gaps
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.model_pipeline import REQUESTER_TAG, release_assets
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.release_chain import REQUESTER_TAG, release_assets
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
 from mlops_assets.records import Approval, Dossier, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, days, failed_steps, keys, materialized, served, the_end_of
@@ -417,7 +417,7 @@ def test_an_incomplete_dossier_of_high_risk_stops_before_anybody_is_asked(later)
 
 def test_a_version_waits_for_an_endpoint_that_comes_back(later, monkeypatch):
     """A killed endpoint is no fault of the version, so the run does not fail for it."""
-    monkeypatch.setattr("mlops_assets.orchestration.model_pipeline.ENDPOINT_WAIT_S", 0.05)
+    monkeypatch.setattr("mlops_assets.orchestration.release_chain.ENDPOINT_WAIT_S", 0.05)
     deploy, attempts = steps.deploy, []
 
     def gone_twice(*given, **named):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mlops_assets.cli.new import make_project
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN
 from mlops_assets.orchestration.scaffolding import (
     ModelParams,
     ModelPipelineScaffolder,

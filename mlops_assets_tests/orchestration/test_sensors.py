@@ -10,9 +10,9 @@ from mlops_assets.cli.people import ask_for_training, report_event
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.model_pipeline import RELEASE_CHAIN, REQUESTER_TAG, watch_assets
 from mlops_assets.orchestration.project import RELEASE_JOB
 from mlops_assets.orchestration.record_io import RecordIO
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN, REQUESTER_TAG
 from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
 from mlops_assets.orchestration.sensors import (
     ANSWERS_TAG,
@@ -23,6 +23,7 @@ from mlops_assets.orchestration.sensors import (
     retrain_sensor,
     watch_sensor,
 )
+from mlops_assets.orchestration.watch_chain import watch_assets
 from mlops_assets.stores.predictions import PredictionLogWriter
 from mlops_assets_tests._shop import MODEL
 
