@@ -52,6 +52,7 @@ def evaluate(
     scores = bundle.score(vectors)
     champion_scores = champion.score(vectors_of(champion, held, stores)) if champion else None
     baseline_scores = baseline.score(vectors)
+    entries = stores.state.audit_entries(model=name)
     report = judge(
         declared.gate,
         challenger=challenger,
@@ -71,8 +72,8 @@ def evaluate(
             champion_scores=champion_scores,
             learnt=truth,
         ),
-        looks=looks_at(stores, challenger, training_set),
-        changed=changed_since(folder, stores, challenger, at=at),
+        looks=looks_at(challenger, training_set, entries),
+        changed=changed_since(folder, stores, challenger, entries, at=at),
         slices={column: held[column] for column in declared.gate.columns_beside},
         details=details_of(bundle, vectors, held, declared.gate, champion=champion),
         value=declared.value,

@@ -4,7 +4,7 @@ The audit log keeps both. A threshold that is changed once the result could be k
 a person.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from mlops_assets.evaluation import BusinessValue, policy_sha256
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.steps.noting import PIPELINE, note
-from mlops_assets.records import ModelVersion, TrainingSet
+from mlops_assets.records import AuditEntry, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 
 JUDGED = (Event.GATE_PASSED, Event.GATE_REFUSED, Event.GATE_LEFT_OPEN)
@@ -29,15 +29,18 @@ def promise(folder: ModelFolder, stores: Home, training_set: TrainingSet) -> Non
     )
 
 
-def changed_since(folder: ModelFolder, stores: Home, version: ModelVersion, *, at: datetime) -> tuple[str, ...]:
+def changed_since(
+    folder: ModelFolder, stores: Home, version: ModelVersion, entries: Sequence[AuditEntry], *, at: datetime
+) -> tuple[str, ...]:
     """Name the fields of the policy that differ from those promised before the first training on the same rows.
 
-    A change goes on record with both digests and both values. A version trained before promises were kept has none.
+    `entries` are those of the model in the audit log. A change goes on record with both digests and both values. A
+    version trained before promises were kept has none.
     """
     promised = next(
         (
             entry.data
-            for entry in stores.state.audit_entries(model=folder.name)
+            for entry in entries
             if entry.event == Event.TRAINING_STARTED
             and entry.data["training_set_sha256"] == version.training_set_sha256
         ),
@@ -52,12 +55,12 @@ def changed_since(folder: ModelFolder, stores: Home, version: ModelVersion, *, a
     return tuple(changed)
 
 
-def looks_at(stores: Home, version: ModelVersion, training_set: TrainingSet) -> int:
-    """Count the different challengers that the hold-out has judged, this one included."""
+def looks_at(version: ModelVersion, training_set: TrainingSet, entries: Sequence[AuditEntry]) -> int:
+    """Count the different challengers that the hold-out has judged, this one included, by the audit log's `entries`."""
     span = holdout_of(training_set)
     seen = {
         entry.subject["bundle_sha256"]
-        for entry in stores.state.audit_entries(model=version.model)
+        for entry in entries
         if entry.event in JUDGED and entry.data.get("holdout") == span
     }
     return len({*seen, version.sha256})
