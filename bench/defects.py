@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 
+from bench import _page
 from bench._defect_world import MODEL_FILES, Caught, Defect, first_life, retrain, two_weeks_later
 from bench.defects_catalogue import CATALOGUE, DEFECTS
 
@@ -100,31 +101,29 @@ def page(found: Mapping[str, Result], sound: list[Result]) -> str:
     caught = sum(bool(result.stage) for result in found.values())
     review = sum(result.review for result in found.values())
     refused, left = (sum(bool(r.stage) and r.review is way for r in sound) for way in (False, True))
-    parts = [
-        "# Defects, and what catches them",
-        f"{len(found)} defects, each seeded where it would arise in life and carried through the real steps: {caught} "
-        f"({caught / len(found):.1%}) are caught before the model answers a request, {review} of them by being left to "
-        f"a person. Of {len(sound)} sound retrainings, on other seeds, orders and windows, {refused} are refused and "
-        f"{left} left to a person.",
-        f"This page is made by `{COMMAND}`; a test checks that it tells of every defect there is. The defects are in "
-        "`bench/defects_catalogue/`, the made-up shop they are seeded into in `bench/_defect_shop.py`. No rule of the "
-        "shop names a defect; its contract and its gate say what any owner would say. What `live` says was not caught: "
-        "monitoring has to find it, or a person.",
-    ]
-    for title, defects in CATALOGUE.items():
-        lines = ["| defect | what was done | caught at | by |", "|---|---|---|---|"]
-        lines += [_line(defect, found[defect.name]) for defect in defects]
-        parts += [f"## {title}", "\n".join(lines)]
-    return "\n\n".join(parts) + "\n"
+    return _page.page(
+        "Defects, and what catches them",
+        [
+            f"{len(found)} defects, each seeded where it would arise in life and carried through the real steps: "
+            f"{caught} ({caught / len(found):.1%}) are caught before the model answers a request, {review} of them by "
+            f"being left to a person. Of {len(sound)} sound retrainings, on other seeds, orders and windows, {refused} "
+            f"are refused and {left} left to a person.",
+            f"This page is made by `{COMMAND}`; a test checks that it tells of every defect there is. The defects are "
+            "in `bench/defects_catalogue/`, the made-up shop they are seeded into in `bench/_defect_shop.py`. No rule "
+            "of the shop names a defect; its contract and its gate say what any owner would say. What `live` says was "
+            "not caught: monitoring has to find it, or a person.",
+        ],
+        ["defect", "what was done", "caught at", "by"],
+        {title: [_cells(each, found[each.name]) for each in defects] for title, defects in CATALOGUE.items()},
+    )
 
 
-def _line(defect: type[Defect], result: Result) -> str:
+def _cells(defect: type[Defect], result: Result) -> list[str]:
     if not result.stage:
-        return f"| {defect.name} | {defect.what} | **live** | nothing |"
+        return [defect.name, defect.what, "**live**", "nothing"]
     by = f"`{result.check}`" + (", left to a person" if result.review else "")
-    words = re.sub(r"\S*/mlops-defects-\S*", "…", " ".join(result.words.split())).replace("|", "\\|")
-    words = shorten(words, 160, placeholder=" …")
-    return f"| {defect.name} | {defect.what} | {result.stage} | {by}: {words} |"
+    words = re.sub(r"\S*/mlops-defects-\S*", "…", " ".join(result.words.split()))
+    return [defect.name, defect.what, result.stage, f"{by}: {shorten(words, 160, placeholder=' …')}"]
 
 
 def main() -> None:

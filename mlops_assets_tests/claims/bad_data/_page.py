@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench._page import page as page_of
 from mlops_assets_tests.claims.bad_data._kinds import CATALOGUE, KINDS
 from mlops_assets_tests.claims.bad_data._world import DAY, Kind, Outcome, outcome, week_before
 
@@ -20,27 +21,26 @@ ENDS = {
 def page(outcomes: Mapping[str, Outcome]) -> str:
     """Give the page that tells what became of each kind."""
     count = {end: sum(found.ends == end for found in outcomes.values()) for end in ENDS}
-    parts = [
-        "# Bad data, and what becomes of it",
-        f"A day of the example's flights ({DAY}), spoilt in {len(outcomes)} ways, each through the real ingest, the "
-        f"contract and the quality suite: {count['blocked']} are blocked, of {count['quarantined']} the bad rows are "
-        f"quarantined and the others go on, {count['warned']} warns, and {count['accepted']} are accepted for the "
-        "reason given. None passes unseen.",
-        f"This page is made by `{COMMAND}`, and a test fails when it is out of date. The kinds are in "
-        "`mlops_assets_tests/claims/bad_data/`; what becomes of held rows and blocked batches is in "
-        "[Quarantine, and the way out of it](quarantine.md).",
-    ]
-    for title, kinds in CATALOGUE.items():
-        lines = ["| kind | what was done to the day | what becomes of it | what says so |", "|---|---|---|---|"]
-        lines += [_line(kind, outcomes[kind.name]) for kind in kinds]
-        parts += [f"## {title}", "\n".join(lines)]
-    return "\n\n".join(parts) + "\n"
+    return page_of(
+        "Bad data, and what becomes of it",
+        [
+            f"A day of the example's flights ({DAY}), spoilt in {len(outcomes)} ways, each through the real ingest, "
+            f"the contract and the quality suite: {count['blocked']} are blocked, of {count['quarantined']} the bad "
+            f"rows are quarantined and the others go on, {count['warned']} warns, and {count['accepted']} are accepted "
+            "for the reason given. None passes unseen.",
+            f"This page is made by `{COMMAND}`, and a test fails when it is out of date. The kinds are in "
+            "`mlops_assets_tests/claims/bad_data/`; what becomes of held rows and blocked batches is in "
+            "[Quarantine, and the way out of it](quarantine.md).",
+        ],
+        ["kind", "what was done to the day", "what becomes of it", "what says so"],
+        {title: [_cells(kind, outcomes[kind.name]) for kind in kinds] for title, kinds in CATALOGUE.items()},
+    )
 
 
-def _line(kind: Kind, found: Outcome) -> str:
+def _cells(kind: Kind, found: Outcome) -> list[str]:
     ends = ENDS[found.ends] + (f" ({found.held} rows)" if found.ends == "quarantined" else "")
     said = ", ".join(f"`{name}`" if "." in name or "_" in name else name for name in found.by.split(", ") if name)
-    return f"| {kind.name} | {kind.what} | {ends} | {'; '.join(filter(None, [said, kind.accepted]))} |"
+    return [kind.name, kind.what, ends, "; ".join(filter(None, [said, kind.accepted]))]
 
 
 def main() -> None:
