@@ -178,6 +178,39 @@ def test_many_keys_at_once_find_what_each_finds_alone(store, many):
     assert {"ok", "missing", "stale"} <= set(at_once["flights"].status.tolist()) or many == 2
 
 
+FLOATS = {f"f{place:02}" for place in range(0, 18, 3)}
+WIDE = tuple(Field(name=f"f{place:02}", dtype="int64" if place % 3 else "float64") for place in range(18))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    width=st.sampled_from([1, 15, 16, 18]),
+    values=st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=8, max_size=40),
+    chance=st.randoms(),
+)
+def test_numbers_read_in_one_piece_are_those_read_row_by_row(new_settings, width, values, chance):
+    """To the last bit, for whole numbers of any size and nulls, however wide a row is and whatever some keys lack."""
+    store, view = (
+        open_online(*new_settings()),
+        FeatureView(name="wide", keys=DELAYS.keys, features=WIDE[:width], ttl_s=9),
+    )
+    names = [f"K{place}" for place in range(len(values))]
+    stamps = pa.array([START + timedelta(seconds=chance.randint(0, 20)) for _ in names], UTC_US)
+    columns = {field.name: pa.array(chance.sample(values, len(values)), pa.int64()) for field in view.features}
+    columns |= {name: column.cast(pa.float64(), safe=False) for name, column in columns.items() if name in FLOATS}
+    store.write(view, pa.table({"carrier": names, **columns, "event_time": stamps, "known_at": stamps}))
+    asked = chance.sample([*names, "never"], len(names))
+
+    together = store.read(view, carriers(*asked), at(*[15 / 3600] * len(asked)))
+
+    alone = [store.read(view, carriers(key), at(15 / 3600)) for key in asked]
+    for name, column in together.items():
+        assert column.values.flags.c_contiguous
+        assert column.status.tolist() == [one[name].status[0] for one in alone]
+        assert column.values.tobytes() == np.concatenate([one[name].values for one in alone]).tobytes()
+        np.testing.assert_array_equal(column.event_time, np.concatenate([one[name].event_time for one in alone]))
+
+
 def test_a_row_superseded_when_it_arrives_is_never_the_answer(store):
     """Late data about an older event does not hide the newer event, as in the point-in-time join."""
     store.write(DELAYS, rows(("AA", 2.0, 10, 11)))
@@ -388,9 +421,10 @@ def test_no_rows_are_written_as_readily_as_many(store):
 # --- SQLite ----------------------------------------------------------------------------------------
 
 
-def test_a_home_of_before_is_read_as_it_is(tmp_path):
-    """Tables that were filled row by row with nulls spelled out, as the first version did."""
-    store, names = SqliteOnlineStore(tmp_path / "online.sqlite"), ["AA", "UA"]
+@pytest.mark.parametrize("repeats", [1, 20])
+def test_a_home_of_before_is_read_as_it_is(tmp_path, repeats):
+    """Tables that were filled row by row with nulls spelled out, as the first version did; few keys at once or many."""
+    store, names = SqliteOnlineStore(tmp_path / "online.sqlite"), ["AA", "UA"] * repeats
     store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
     start = int(START.timestamp() * 1e6)
     with closing(sqlite3.connect(store.path)) as connection, connection:
@@ -398,10 +432,10 @@ def test_a_home_of_before_is_read_as_it_is(tmp_path):
         old = (msgspec.msgpack.encode(("UA",)), start, start, msgspec.msgpack.encode([None, 3]))
         connection.execute(f'INSERT INTO "{table}" VALUES (?, ?, ?, ?)', old)
 
-    found = store.read(DELAYS, carriers(*names), at(1, 1))
+    found = store.read(DELAYS, carriers(*names), at(*[1] * len(names)))
 
-    np.testing.assert_array_equal(found["mean_delay"].values, [1.0, np.nan])
-    assert found["flights"].values.tolist() == [0.0, 3.0]
+    np.testing.assert_array_equal(found["mean_delay"].values, [1.0, np.nan] * repeats)
+    assert found["flights"].values.tolist() == [0.0, 3.0] * repeats
 
 
 # --- Redis -----------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class RedisOnlineStore:
         """Give each feature of `view` as it was known for each of n decisions, in one exchange with the server."""
         shape, moments = self._shapes.of(view), micros(at)
         held = self._values(view, packed_keys(view, keys))
-        found = [_known(value, moment) for value, moment in zip(held, moments, strict=True)]
+        found = [_known(value, moment) for value, moment in zip(held, moments.tolist(), strict=True)]
         return shape.columns(found, moments)
 
     def event_time(self, view: FeatureView, keys: Mapping[str, Values]) -> Times:

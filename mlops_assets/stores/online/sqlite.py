@@ -18,6 +18,8 @@ from mlops_assets.records import FeatureView
 from mlops_assets.stores.online.rows import (
     HISTORY,
     NAT,
+    Found,
+    Moments,
     PackedRows,
     Shape,
     Shapes,
@@ -36,7 +38,6 @@ BUSY_TIMEOUT_S = 30.0
 MAPPED_BYTES = 2**30  # of the file, for readers: pages in memory are looked at, not copied
 
 MOST_AT_ONCE = 256  # keys of one statement
-Found = tuple[int, bytes] | None
 
 _REFILL = "CREATE TABLE IF NOT EXISTS refill (view TEXT PRIMARY KEY, sha256 TEXT)"
 _NEWEST = "ORDER BY event_time DESC, known_at DESC LIMIT 1"
@@ -120,7 +121,7 @@ class SqliteOnlineStore:
         try:
             execute = self._reader().execute
             if len(packed) == 1:
-                found = [execute(_one(shape.name), (packed[0], moments[0])).fetchone()]
+                found = [execute(_one(shape.name), (packed[0], moments.item())).fetchone()]
             else:
                 execute("BEGIN")  # one look at the file for all keys: half the cost, and one state of the view
                 found = self._looked_up(shape, packed, moments)
@@ -131,18 +132,18 @@ class SqliteOnlineStore:
                 self._end_read()
         return shape.columns(found, moments)
 
-    def _looked_up(self, shape: Shape, keys: Sequence[bytes | None], moments: Sequence[int]) -> list[Found]:
+    def _looked_up(self, shape: Shape, keys: Sequence[bytes | None], moments: Moments) -> list[Found]:
         """Find the rows of keys; those of one request are asked at one moment, and so in one statement."""
         execute = self._reader().execute
-        if len(set(moments)) > 1:
+        if (moments != moments[:1]).any():
             one = _one(shape.name)
-            return [execute(one, asked).fetchone() for asked in zip(keys, moments, strict=True)]
+            return [execute(one, asked).fetchone() for asked in zip(keys, moments.tolist(), strict=True)]
         found: list[Found] = [None] * len(keys)
         for start in range(0, len(keys), MOST_AT_ONCE):
             asked = keys[start : start + MOST_AT_ONCE]
             size = 1 << (len(asked) - 1).bit_length()  # few sizes, for each is a statement of its own
             padding = [None] * (size - len(asked))  # a null key finds nothing
-            for place, event_time, row in execute(_several(shape.name, size), (*asked, *padding, moments[0])):
+            for place, event_time, row in execute(_several(shape.name, size), (*asked, *padding, int(moments[0]))):
                 found[start + place] = event_time, row
         return found
 
