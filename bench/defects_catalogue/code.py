@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from bench._defect_world import Defect, Trial
 from mlops_assets.orchestration.steps import learning
 from mlops_assets.orchestration.steps.training_sets import HOLDOUT, TRAIN
 from mlops_assets.records import TrainingSet
+from mlops_assets.training import TrainingData
 from mlops_assets.training.trainers.lightgbm import LightGBMTrainer
 
 
@@ -70,7 +72,7 @@ class MisalignedLabels(Defect):
     what = "a merge in the training code moves labels against vectors by one row"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        return _fitting(lambda X, y: (X, np.roll(y, 1)))
+        return _fitting(lambda data: replace(data, y=np.roll(data.y, 1)))
 
 
 class ShuffledInCode(Defect):
@@ -78,7 +80,7 @@ class ShuffledInCode(Defect):
     what = "the training code sorts vectors and not their labels"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        return _fitting(lambda X, y: (X[np.argsort(X[:, 2], kind="stable")], y))
+        return _fitting(lambda data: replace(data, X=data.X[np.argsort(data.X[:, 2], kind="stable")]))
 
 
 class ColumnsInAnotherOrder(Defect):
@@ -86,7 +88,7 @@ class ColumnsInAnotherOrder(Defect):
     what = "the training code sorts the columns by name, the features keep theirs"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        return _fitting(lambda X, y: (X[:, ::-1].copy(), y))
+        return _fitting(lambda data: replace(data, X=data.X[:, ::-1].copy()))
 
 
 class OnlyTheFirstRows(Defect):
@@ -94,7 +96,7 @@ class OnlyTheFirstRows(Defect):
     what = "the training code takes the first 300 rows"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        return _fitting(lambda X, y: (X[:300], y[:300]))
+        return _fitting(lambda data: data.take(slice(300)))
 
 
 class NonDeterministic(Defect):
@@ -102,11 +104,7 @@ class NonDeterministic(Defect):
     what = "the training code shuffles rows by the clock, so nobody can make the version again"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        def shuffled(X: Any, y: Any) -> tuple[Any, Any]:
-            order = np.random.default_rng().permutation(len(y))
-            return X[order], y[order]
-
-        return _fitting(shuffled)
+        return _fitting(lambda data: data.take(np.random.default_rng().permutation(len(data))))
 
 
 class WeightsInverted(Defect):
@@ -114,7 +112,7 @@ class WeightsInverted(Defect):
     what = "rows that should count most count least: returns weigh a twentieth"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        return _fitting(lambda X, y: (X, y), weights=lambda y: np.where(y == 1, 0.05, 1.0))
+        return _fitting(lambda data: replace(data, weights=np.where(data.y == 1, 0.05, 1.0)))
 
 
 class FilteredTraining(Defect):
@@ -133,14 +131,11 @@ class FilteredTraining(Defect):
         return patch.object(learning, "parts_of", few)
 
 
-def _fitting(
-    change: Callable[[Any, Any], tuple[Any, Any]], *, weights: Callable[[Any], Any] | None = None
-) -> AbstractContextManager[Any]:
-    """Give a trainer whose code treats vectors and labels wrongly before it fits."""
+def _fitting(change: Callable[[TrainingData], TrainingData]) -> AbstractContextManager[Any]:
+    """Give a trainer whose code treats its rows wrongly before it fits."""
     right = LightGBMTrainer.fit
 
-    def wrong(self: LightGBMTrainer, X: Any, y: Any, **options: Any) -> Any:
-        X, y = change(X, y)
-        return right(self, X, y, **{**options, **({"weights": weights(y)} if weights else {})})
+    def wrong(self: LightGBMTrainer, data: TrainingData, **options: Any) -> Any:
+        return right(self, change(data), **options)
 
     return patch.object(LightGBMTrainer, "fit", wrong)

@@ -17,7 +17,7 @@ from mlops_assets.training.reproducibility import (
     reproducibility_record,
     why_not_again,
 )
-from mlops_assets.training.trainer import Fitted, Trainer
+from mlops_assets.training.trainer import Fitted, Trainer, TrainingData
 from mlops_assets.training.trainers import TRAINERS, trainer_named
 from mlops_assets.training.tuning import Among, TuningPolicy
 from mlops_assets.training.windows import Cut, TrainingWindow, inside
@@ -32,6 +32,7 @@ __all__ = [
     "Fitted",
     "Golden",
     "Trainer",
+    "TrainingData",
     "TrainingPolicy",
     "TrainingWindow",
     "TuningPolicy",

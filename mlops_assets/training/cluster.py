@@ -8,14 +8,15 @@ fitted on one machine, and not the same to the bit.
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, Field
 
 from mlops_assets.errors import TrainingError
 from mlops_assets.records import Params, Task
-from mlops_assets.training.trainer import Array
+from mlops_assets.training.trainer import Trainer, TrainingData
 
 NOT_TO_THE_BIT = (
     "It was fitted on a cluster, where sums are added in the order in which workers answer. The same rows and "
@@ -37,30 +38,23 @@ class Cluster(BaseModel, frozen=True, extra="forbid"):
     connect_timeout_s: float = Field(default=30.0, gt=0, description="How long the scheduler is waited for.")
 
 
-def fit_on_cluster(
-    cluster: Cluster,
-    X: Array,
-    y: Array,
-    *,
-    task: Task,
-    names: Sequence[str],
-    categorical: Sequence[int],
-    params: Params,
-    rounds: int,
-    weights: Array | None,
-) -> str:
+@runtime_checkable
+class FitsOnCluster(Protocol):
+    """A trainer whose fits can be spread over a cluster."""
+
+    def on_cluster(self, cluster: Cluster) -> Trainer:
+        """Give this trainer as it fits on the workers of a cluster: as well, and not the same to the bit."""
+        ...
+
+
+def fit_on_cluster(cluster: Cluster, data: TrainingData, *, params: Params, rounds: int) -> str:
     """Give the text of a model that the workers of a cluster have fitted together.
 
     Args:
         cluster: Where the scheduler is.
-        X: Feature vectors, shape (n, d).
-        y: Labels, shape (n,).
-        task: What kind of model.
-        names: Feature names in column order.
-        categorical: Positions of the categorical columns.
+        data: The rows, which are all on this machine.
         params: As LightGBM takes them, without the rounds.
         rounds: How many there are.
-        weights: What each row counts.
 
     Raises:
         TrainingError: The cluster does not answer, has no workers, or could not fit.
@@ -75,23 +69,23 @@ def fit_on_cluster(
                 "take `distributed` out to fit on this machine.",
                 address=cluster.address,
             )
-        kind = getattr(lightgbm_dask, ESTIMATORS[task])
+        kind = getattr(lightgbm_dask, ESTIMATORS[data.task])
         estimator = kind(client=client, n_estimators=rounds, **params)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # parameters go by the names of LightGBM's core, not of its scikit-learn form
             estimator.fit(
-                _spread(client, X, workers),
-                _spread(client, y, workers),
-                sample_weight=None if weights is None else _spread(client, weights, workers),
-                feature_name=list(names),
-                categorical_feature=sorted(categorical),
+                _spread(client, data.X, workers),
+                _spread(client, data.y, workers),
+                sample_weight=None if data.weights is None else _spread(client, data.weights, workers),
+                feature_name=list(data.names),
+                categorical_feature=sorted(data.categorical),
             )
         return str(estimator.booster_.model_to_string(num_iteration=-1))
 
 
-def _spread(client: Any, values: Array, workers: Sequence[str]) -> Any:
+def _spread(client: Any, values: npt.NDArray[np.float64], workers: Sequence[str]) -> Any:
     """Hand `values` out, one part to each worker, and give them as one Dask array."""
     import dask.array
     from dask.delayed import delayed

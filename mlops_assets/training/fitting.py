@@ -1,23 +1,21 @@
 """Fits what a policy declares on the rows of a training window."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from mlops_assets.digests import canonical_json
-from mlops_assets.errors import DeclarationError, TrainingError, examples
+from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.records import Params, Task, Trial
 from mlops_assets.scoring.calibration import CALIBRATION_PART, calibrated
 from mlops_assets.training.calibrating import Calibration, find_calibrator
 from mlops_assets.training.checkpoint import Checkpoint
-from mlops_assets.training.cluster import Cluster
-from mlops_assets.training.trainer import Array, Fitted, Mask
-from mlops_assets.training.trainers import trainer_named
-from mlops_assets.training.trainers.lightgbm import LightGBMTrainer
+from mlops_assets.training.cluster import Cluster, FitsOnCluster
+from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
+from mlops_assets.training.trainers import TRAINERS, trainer_named
 from mlops_assets.training.tuning import FitsInRounds, TuningPolicy, losses_of, search, winner
 from mlops_assets.training.windows import Times, TrainingWindow
 
@@ -95,8 +93,9 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
             )
 
     def _require_what_a_cluster_can_do(self) -> None:
+        able = [name for name, trainer in TRAINERS.items() if isinstance(trainer, FitsOnCluster)]
         wrong = {
-            "trainer": (self.trainer != "lightgbm", "only `lightgbm` fits on a cluster"),
+            "trainer": (self.trainer not in able, f"only `{'`, `'.join(able)}` fits on a cluster"),
             "validation_days": (self.validation_days > 0, "LightGBM cannot stop early on one, so it must be 0"),
             "reproduce": (self.reproduce != "never", "what is fitted there is not the same to the bit: say `never`"),
         }
@@ -111,70 +110,42 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
 
 def fit(
     policy: TrainingPolicy,
-    X: Array,
-    y: npt.ArrayLike,
+    data: TrainingData,
     *,
-    task: Task,
-    times: Times,
-    names: Sequence[str],
-    categorical: Sequence[int] = (),
-    classes: Sequence[str] = (),
     checkpoint: Checkpoint | None = None,
     threads: int | None = None,
 ) -> Fitted:
     """Fit the declared trainer on the rows of a training window.
 
-    Rows are taken in the order given, which is part of the result: bagging draws by position.
-
     Args:
         policy: What to fit.
-        X: Feature vectors, shape (n, d); NaN is missing, categorical columns hold level codes.
-        y: Labels, shape (n,): 0 and 1, finite numbers, or the codes of `classes`.
-        task: What kind of model.
-        times: Decision time of each row, `datetime64[us]` in UTC.
-        names: Feature names in column order.
-        categorical: Positions of the categorical columns.
-        classes: Names of the classes in the order of their codes, for a multiclass model.
+        data: All rows of the window; what each counts is for the policy to say.
         checkpoint: Where a long fit goes on from, and saves its progress.
         threads: How many threads fit; the model is the same on any number. By default the trainer decides.
 
     Raises:
-        TrainingError: Rows are too few, lack a class, unlabelled or infinite, or shapes do not agree.
+        TrainingError: Rows are too few, or the days declared for validation hold too few.
     """
-    labels = _checked(X, y, task=task, times=times, names=names, classes=classes)
-    policy.window.require(len(labels))
-    trainer = trainer_named(policy.trainer)
-    if threads is not None:
-        trainer = trainer.on_threads(threads)
-    if policy.distributed and isinstance(trainer, LightGBMTrainer):
-        trainer = trainer.on_cluster(policy.distributed)
+    policy.window.require(len(data))
+    trainer = _trainer(policy, threads)
 
-    def fitted_on(rows: Mask | slice, *, checkpoint: Checkpoint | None = None) -> Fitted:
-        when = times[rows]
+    def fitted_on(rows: TrainingData, checkpoint: Checkpoint | None = None) -> Fitted:
         return trainer.fit(
-            X[rows],
-            labels[rows],
-            task=task,
-            names=names,
-            categorical=categorical,
+            _weighted(policy, rows),
             params=policy.params,
             seed=policy.seed,
-            weights=_weights(policy, when),
-            validation=_newest(when, labels[rows], task=task, days=policy.validation_days)
-            if policy.validation_days
-            else None,
+            validation=_newest(rows, days=policy.validation_days) if policy.validation_days else None,
             patience=policy.patience,
             checkpoint=checkpoint,
         )
 
-    fitted = fitted_on(slice(None), checkpoint=checkpoint)
+    fitted = fitted_on(data, checkpoint)
     if policy.calibration == "none":
         return fitted
-    newest = _newest(times, labels, task=task, days=policy.validation_days)
-    twin = fitted_on(~newest)
-    calibrator = find_calibrator(
-        policy.calibration, labels[newest], trainer.score(twin.parts, X[newest]), times[newest]
-    )
+    newest = _newest(data, days=policy.validation_days)
+    twin = fitted_on(data.take(~newest))
+    scores = trainer.score(twin.parts, data.X[newest])
+    calibrator = find_calibrator(policy.calibration, data.y[newest], scores, data.times[newest])
     if calibrator is None:
         return fitted
     return replace(fitted, parts={**fitted.parts, CALIBRATION_PART: canonical_json(calibrator)})
@@ -189,17 +160,7 @@ def score(trainer: str, parts: Mapping[str, bytes], X: Array) -> Array:
 
 
 def tune(
-    policy: TrainingPolicy,
-    X: Array,
-    y: npt.ArrayLike,
-    *,
-    task: Task,
-    times: Times,
-    names: Sequence[str],
-    categorical: Sequence[int] = (),
-    classes: Sequence[str] = (),
-    storage: "BaseStorage",
-    study: str,
+    policy: TrainingPolicy, data: TrainingData, *, storage: "BaseStorage", study: str
 ) -> tuple[TrainingPolicy, tuple[Trial, ...]]:
     """Give the policy with the best parameters found in place of `tuning`, and all trials.
 
@@ -207,13 +168,7 @@ def tune(
 
     Args:
         policy: What to fit, and where to search.
-        X: Feature vectors of the training window, as for `fit`.
-        y: Labels.
-        task: What kind of model.
-        times: Decision time of each row; the newest are those that parameters are tried on.
-        names: Feature names in column order.
-        categorical: Positions of the categorical columns.
-        classes: Names of the classes, for a multiclass model.
+        data: All rows of the training window; the newest are those that parameters are tried on.
         storage: Where Optuna keeps the trials; a search that was killed goes on from them.
         study: The name of the search in there: it must digest all that the search is made of.
 
@@ -222,25 +177,13 @@ def tune(
     """
     if policy.tuning is None:
         return policy, ()
-    labels = _checked(X, y, task=task, times=times, names=names, classes=classes)
-    policy.window.require(len(labels))
+    policy.window.require(len(data))
     trainer = trainer_named(policy.trainer)
-    held = _newest(times, labels, task=task, days=policy.tuning.validation_days)
+    held, weighted = _newest(data, days=policy.tuning.validation_days), _weighted(policy, data)
 
     def losses(params: Params) -> Iterator[float]:
-        return losses_of(
-            trainer,
-            X,
-            labels,
-            task=task,
-            names=names,
-            categorical=categorical,
-            params={**policy.params, **params},
-            seed=policy.seed,
-            weights=_weights(policy, times),
-            validation=held,
-            patience=policy.patience,
-        )
+        tried = {**policy.params, **params}
+        return losses_of(trainer, weighted, params=tried, seed=policy.seed, validation=held, patience=policy.patience)
 
     trials = search(policy.tuning, losses, seed=policy.seed, storage=storage, study=study)
     best = winner(trials)
@@ -250,10 +193,20 @@ def tune(
     return policy.model_copy(update={"params": params, "tuning": None}), trials
 
 
-def _weights(policy: TrainingPolicy, times: Times) -> Array | None:
+def _trainer(policy: TrainingPolicy, threads: int | None) -> Trainer:
+    """Give the declared trainer as it fits here, or on the declared cluster."""
+    trainer = trainer_named(policy.trainer)
+    if threads is not None:
+        trainer = trainer.on_threads(threads)
+    if policy.distributed and isinstance(trainer, FitsOnCluster):
+        trainer = trainer.on_cluster(policy.distributed)
+    return trainer
+
+
+def _weighted(policy: TrainingPolicy, data: TrainingData) -> TrainingData:
     if policy.recency_half_life_days is None:
-        return None
-    return recency_weights(times, half_life_days=policy.recency_half_life_days)
+        return data
+    return replace(data, weights=recency_weights(data.times, half_life_days=policy.recency_half_life_days))
 
 
 def recency_weights(times: Times, *, half_life_days: float) -> Array:
@@ -266,12 +219,11 @@ def recency_weights(times: Times, *, half_life_days: float) -> Array:
     return np.asarray(0.5 ** (age_days / half_life_days), dtype=np.float64)
 
 
-def _newest(times: Times, labels: Array, *, task: Task, days: int) -> Mask:
+def _newest(data: TrainingData, *, days: int) -> Mask:
     """Mark the rows of the newest `days`, and make sure that both sides can be learnt from."""
-    newest: Mask = times > times.max() - np.timedelta64(days, "D")
-    everything = np.unique(labels).size
-    wanted = {"binary": (2, 2), "multiclass": (everything, 1), "regression": (1, 1)}[task]
-    for side, part, least in zip(("older", "newest"), (labels[~newest], labels[newest]), wanted, strict=True):
+    newest: Mask = data.times > data.times.max() - np.timedelta64(days, "D")
+    wanted = {"binary": (2, 2), "multiclass": (len(data.classes), 1), "regression": (1, 1)}[data.task]
+    for side, part, least in zip(("older", "newest"), (data.y[~newest], data.y[newest]), wanted, strict=True):
         if np.unique(part).size < least:
             raise TrainingError(
                 f"With `validation_days` of {days}, the {side} part of the training window has {part.size} rows "
@@ -280,45 +232,3 @@ def _newest(times: Times, labels: Array, *, task: Task, days: int) -> Mask:
                 rows=int(part.size),
             )
     return newest
-
-
-def _checked(
-    X: Array, y: npt.ArrayLike, *, task: Task, times: Times, names: Sequence[str], classes: Sequence[str]
-) -> Array:
-    """Give the labels as float64 once all shapes and values are such that a fit means something."""
-    labels = np.asarray(y, dtype=np.float64)
-    if X.ndim != 2 or not len(labels) == len(X) == len(times) or X.shape[1] != len(names) or labels.ndim != 1:
-        raise TrainingError(
-            f"Rows do not agree: X has shape {X.shape}, y {labels.shape}, times {times.shape}, and there are "
-            f"{len(names)} names. Every row needs one label and one time, every column one name.",
-            shape=X.shape,
-        )
-    unlabelled = np.flatnonzero(~np.isfinite(labels))
-    if unlabelled.size:
-        raise TrainingError(
-            f"{unlabelled.size} of {labels.size} rows have no finite label (rows {examples(unlabelled)}). A model "
-            "would learn an invented one. Leave out rows whose label is not yet known.",
-            rows=unlabelled.tolist(),
-        )
-    infinite = [names[int(column)] for column in np.flatnonzero(np.isinf(X).any(axis=0))]
-    if infinite:
-        raise TrainingError(
-            f"Infinite values in {examples(infinite)}. Trees would learn a bin that no request fills. "
-            "Mend the feature: a division by zero is the usual cause, and missing is NaN.",
-            features=infinite,
-        )
-    if task == "binary" and labels.size and not np.array_equal(np.unique(labels), [0, 1]):
-        raise TrainingError(
-            f"A binary model needs labels 0 and 1, both of them, but the window holds {examples(np.unique(labels))}. "
-            "Widen the window, or mend the label.",
-            labels=np.unique(labels).tolist()[:5],
-        )
-    if task == "multiclass" and not np.array_equal(np.unique(labels), np.arange(len(classes))):
-        raise TrainingError(
-            f"The labels are the codes of {len(classes)} classes ({examples(classes)}), so each of 0 to "
-            f"{len(classes) - 1} must occur and nothing else, but the window holds {examples(np.unique(labels))}. "
-            "A class never seen is never predicted: widen the window, or mend the label or `classes`.",
-            labels=np.unique(labels).tolist()[:5],
-            classes=tuple(classes),
-        )
-    return labels

@@ -1,29 +1,16 @@
 """Whether a trainer gives the same bytes twice, tried on few rows before anybody relies on it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from mlops_assets.records import Task
 from mlops_assets.training.fitting import TrainingPolicy, fit
-from mlops_assets.training.trainer import Array
-from mlops_assets.training.windows import Times
+from mlops_assets.training.trainer import TrainingData
 
 TRIED_ROWS = 2000  # enough for chance to show, and a fit of them is over at once
 
 
-def fits_alike(
-    policy: TrainingPolicy,
-    X: Array,
-    y: npt.NDArray[np.float64],
-    *,
-    task: Task,
-    times: Times,
-    names: Sequence[str],
-    categorical: Sequence[int] = (),
-    classes: Sequence[str] = (),
-) -> bool:
+def fits_alike(policy: TrainingPolicy, data: TrainingData) -> bool:
     """Fit the declared trainer twice on a few rows, and tell whether both fits gave the same bytes.
 
     A trainer that draws from the clock or from chance is found out here, before its model is judged. What depends on
@@ -31,13 +18,7 @@ def fits_alike(
 
     Args:
         policy: What to fit; rounds are taken as declared, and nothing is calibrated.
-        X: Feature vectors, shape (n, d).
-        y: Labels, shape (n,).
-        task: What kind of model.
-        times: Decision time of each row, `datetime64[us]` in UTC.
-        names: Feature names in column order.
-        categorical: Positions of the categorical columns.
-        classes: Names of the classes of a multiclass model.
+        data: The few rows.
 
     Raises:
         TrainingError: The trainer cannot fit these rows.
@@ -50,19 +31,7 @@ def fits_alike(
             "tuning": None,
         }
     )
-    first, second = (
-        fit(
-            plain,
-            X,
-            y,
-            task=task,
-            times=times,
-            names=names,
-            categorical=categorical,
-            classes=classes,
-        ).parts
-        for _ in range(2)
-    )
+    first, second = (fit(plain, data).parts for _ in range(2))
     return first == second
 
 

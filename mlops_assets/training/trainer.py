@@ -1,17 +1,106 @@
-"""What every trainer gives, whatever it fits with."""
+"""What every trainer takes and gives, whatever it fits with."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from mlops_assets.errors import TrainingError, examples
 from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
+from mlops_assets.training.windows import Times
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingData:
+    """Rows to learn from, checked to be such that a fit of them means something.
+
+    Their order is part of the result: bagging draws by position.
+
+    Args:
+        X: Feature vectors, shape (n, d); NaN is missing, categorical columns hold level codes.
+        y: Labels, shape (n,): 0 and 1, finite numbers, or the codes of `classes`.
+        task: What kind of model.
+        times: Decision time of each row, `datetime64[us]` in UTC.
+        names: Feature names in column order.
+        categorical: Positions of the categorical columns.
+        classes: Names of the classes in the order of their codes, of a multiclass model.
+        weights: What each row counts, shape (n,); all alike without them.
+
+    Raises:
+        TrainingError: Rows lack a class, are unlabelled or infinite, or shapes do not agree.
+    """
+
+    X: Array
+    y: Array
+    task: Task
+    times: Times
+    names: tuple[str, ...]
+    categorical: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    weights: Array | None = None
+
+    def __post_init__(self) -> None:
+        self._require_shapes()
+        self._require_values()
+        self._require_classes()
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: slice | npt.NDArray[Any]) -> Self:
+        """Give some of the rows, by mask, places or slice."""
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, X=self.X[rows], y=self.y[rows], times=self.times[rows], weights=weights)
+
+    def _require_shapes(self) -> None:
+        of_rows = [each for each in (self.y, self.times, self.weights) if each is not None]
+        if self.X.shape != (len(self.y), len(self.names)) or any(each.shape != self.X.shape[:1] for each in of_rows):
+            raise TrainingError(
+                f"Rows do not agree: X has shape {self.X.shape}, y {self.y.shape}, times {self.times.shape}, and there "
+                f"are {len(self.names)} names. Every row needs one label and one time, every column one name.",
+                shape=self.X.shape,
+            )
+
+    def _require_values(self) -> None:
+        unlabelled = np.flatnonzero(~np.isfinite(self.y))
+        if unlabelled.size:
+            raise TrainingError(
+                f"{unlabelled.size} of {len(self)} rows have no finite label (rows {examples(unlabelled)}). A model "
+                "would learn an invented one. Leave out rows whose label is not yet known.",
+                rows=unlabelled.tolist(),
+            )
+        infinite = [name for name, column in zip(self.names, self.X.T, strict=True) if np.isinf(column).any()]
+        if infinite:
+            raise TrainingError(
+                f"Infinite values in {examples(infinite)}. Trees would learn a bin that no request fills. "
+                "Mend the feature: a division by zero is the usual cause, and missing is NaN.",
+                features=infinite,
+            )
+
+    def _require_classes(self) -> None:
+        if self.task == "regression" or not len(self):
+            return
+        seen = np.unique(self.y)
+        if self.task == "binary" and not np.array_equal(seen, [0, 1]):
+            raise TrainingError(
+                f"A binary model needs labels 0 and 1, both of them, but the window holds {examples(seen)}. "
+                "Widen the window, or mend the label.",
+                labels=seen.tolist()[:5],
+            )
+        if self.task == "multiclass" and not np.array_equal(seen, np.arange(len(self.classes))):
+            raise TrainingError(
+                f"The labels are the codes of {len(self.classes)} classes ({examples(self.classes)}), so each of 0 to "
+                f"{len(self.classes) - 1} must occur and nothing else, but the window holds {examples(seen)}. "
+                "A class never seen is never predicted: widen the window, or mend the label or `classes`.",
+                labels=seen.tolist()[:5],
+                classes=self.classes,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +144,15 @@ class Trainer(Protocol):
 
     def fit(
         self,
-        X: Array,
-        y: Array,
+        data: TrainingData,
         *,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int] = (),
         params: Mapping[str, str | int | float | bool],
         seed: int,
-        weights: Array | None = None,
         validation: Mask | None = None,
         patience: int = 30,
         checkpoint: Checkpoint | None = None,
     ) -> Fitted:
-        """Fit on all rows of `X`, shape (n, d), whose categorical columns hold level codes; NaN is missing.
-
-        `y` holds 0 and 1, finite numbers, or every class code from 0 to k - 1.
+        """Fit on all rows.
 
         Where `validation` marks rows, the number of rounds is first found by fitting on the others and stopping once
         `patience` rounds brought those rows no gain; then all rows are fitted with that number of rounds.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, model_validator
 from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.records import Params, Task, Trial
 from mlops_assets.statistics import log_loss
-from mlops_assets.training.trainer import Array, Mask, Trainer
+from mlops_assets.training.trainer import Array, Mask, Trainer, TrainingData
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -98,63 +98,21 @@ class FitsInRounds(Protocol):
         ...
 
     def losses(
-        self,
-        X: Array,
-        y: Array,
-        *,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int],
-        params: Params,
-        seed: int,
-        weights: Array | None,
-        validation: Mask,
-        patience: int,
+        self, data: TrainingData, *, params: Params, seed: int, validation: Mask, patience: int
     ) -> Iterator[float]:
         """Fit on the rows outside `validation`, and give the loss on those inside after each round."""
         ...
 
 
 def losses_of(
-    trainer: Trainer,
-    X: Array,
-    y: Array,
-    *,
-    task: Task,
-    names: Sequence[str],
-    categorical: Sequence[int],
-    params: Params,
-    seed: int,
-    weights: Array | None,
-    validation: Mask,
-    patience: int,
+    trainer: Trainer, data: TrainingData, *, params: Params, seed: int, validation: Mask, patience: int
 ) -> Iterator[float]:
     """Give the loss on the validation rows after each round, or once, of a trainer that knows no rounds."""
     if isinstance(trainer, FitsInRounds):
-        yield from trainer.losses(
-            X,
-            y,
-            task=task,
-            names=names,
-            categorical=categorical,
-            params=params,
-            seed=seed,
-            weights=weights,
-            validation=validation,
-            patience=patience,
-        )
+        yield from trainer.losses(data, params=params, seed=seed, validation=validation, patience=patience)
         return
-    fitted = trainer.fit(
-        X[~validation],
-        y[~validation],
-        task=task,
-        names=names,
-        categorical=categorical,
-        params=params,
-        seed=seed,
-        weights=None if weights is None else weights[~validation],
-    )
-    yield _loss(task, y[validation], trainer.score(fitted.parts, X[validation]))
+    fitted = trainer.fit(data.take(~validation), params=params, seed=seed)
+    yield _loss(data.task, data.y[validation], trainer.score(fitted.parts, data.X[validation]))
 
 
 def search(

@@ -15,6 +15,7 @@ FIT = """
 import json, sys
 import numpy as np
 from mlops_assets.digests import sha256_bytes
+from mlops_assets.training import TrainingData
 from mlops_assets.training.trainers.lightgbm import FIXED, LightGBMTrainer
 
 def digests(threads=1, seed=7, change=None, row_wise=False):
@@ -34,10 +35,11 @@ def digests(threads=1, seed=7, change=None, row_wise=False):
     if row_wise:
         FIXED.pop("force_col_wise", None)
         FIXED["force_row_wise"] = True
-    text = LightGBMTrainer(threads=threads).fit(
-        X, y, task="binary", names=[f"f{j}" for j in range(8)], categorical=[7],
-        params={"num_iterations": 25, "min_data_in_leaf": 20}, seed=seed, weights=weights,
-    ).parts["model.txt"]
+    times = np.datetime64("2013-01-01", "us") + np.arange(n) * np.timedelta64(1, "h")
+    names = tuple(f"f{j}" for j in range(8))
+    data = TrainingData(X=X, y=y, task="binary", times=times, names=names, categorical=(7,), weights=weights)
+    params = {"num_iterations": 25, "min_data_in_leaf": 20}
+    text = LightGBMTrainer(threads=threads).fit(data, params=params, seed=seed).parts["model.txt"]
     return {"model": sha256_bytes(text), "trees": sha256_bytes(text.split(b"parameters:")[0])}
 
 print(json.dumps([digests(**variant) for variant in json.loads(sys.argv[1])]))

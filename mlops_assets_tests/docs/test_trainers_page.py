@@ -23,7 +23,7 @@ def test_the_trainer_of_your_own_keeps_the_contract(task):
     exec(code, namespace)
     trainer, rows = namespace["MeanTrainer"](), draw(task)
 
-    fitted = contract.fit(trainer, rows, task)
+    fitted = contract.fit(trainer, rows)
 
     contract.test_the_same_rows_and_seed_give_the_same_bytes(trainer, task, rows, fitted)
     contract.test_rows_score_alone_as_they_do_among_many(trainer, rows, fitted)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.stores.predictions import days, decode_prediction, read_predictions
-from mlops_assets.training import TRAINERS, Golden, assemble_bundle
+from mlops_assets.training import TRAINERS, Golden, TrainingData, assemble_bundle
 from mlops_assets_tests._endpoint import FEATURES, ServingHome, TrainedModel, running_endpoint
 
 TASKS = ("binary", "multiclass", "regression")
@@ -26,17 +26,17 @@ def label(task, rows):
 def bundle(trainer, task, trained):
     """Fit, and give the parts of the bundle with the scores of all rows."""
     vectorizer, rows = trained.vectorizer, trained.inputs
-    X = vectorizer.vector(rows)
-    fitted = TRAINERS[trainer].fit(
-        X,
-        label(task, rows),
+    data = TrainingData(
+        X=vectorizer.vector(rows),
+        y=label(task, rows),
         task=task,
+        times=np.datetime64("2024-01-01", "us") + np.arange(len(rows["carrier"])) * np.timedelta64(1, "h"),
         names=vectorizer.names,
         categorical=vectorizer.categorical,
-        params={},
-        seed=7,
+        classes=CLASSES if task == "multiclass" else (),
     )
-    scores = TRAINERS[trainer].score(fitted.parts, X)
+    fitted = TRAINERS[trainer].fit(data, params={}, seed=7)
+    scores = TRAINERS[trainer].score(fitted.parts, data.X)
     golden = json.loads(trained.parts["golden.json"])
     meta = {"model": f"{trainer}_{task}", "task": task, "threshold": 0.5 if task == "binary" else None}
     return assemble_bundle(

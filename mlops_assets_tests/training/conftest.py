@@ -1,19 +1,11 @@
 """Small training rows shared by the tests of this room."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 
+from mlops_assets.training import TrainingData
 
-class Rows(NamedTuple):
-    """What a trainer is given."""
-
-    X: np.ndarray
-    y: np.ndarray
-    times: np.ndarray
-    names: tuple[str, ...]
-    categorical: tuple[int, ...]
+CLASSES = ("early", "on time", "late")
 
 
 def draw(task, n=1500, seed=1):
@@ -27,7 +19,15 @@ def draw(task, n=1500, seed=1):
     y = signal + generator.normal(size=n)
     times = np.datetime64("2013-01-01", "us") + np.arange(n) * np.timedelta64(1, "h")
     labels = {"binary": (y > 0.5) * 1.0, "multiclass": np.digitize(y, [-0.5, 1.0]) * 1.0, "regression": 10 + 3 * y}
-    return Rows(X, labels[task], times, ("delay", "wind", "noise", "carrier"), (3,))
+    return TrainingData(
+        X=X,
+        y=labels[task],
+        task=task,
+        times=times,
+        names=("delay", "wind", "noise", "carrier"),
+        categorical=(3,),
+        classes=CLASSES if task == "multiclass" else (),
+    )
 
 
 @pytest.fixture

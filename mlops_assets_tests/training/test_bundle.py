@@ -17,9 +17,7 @@ META = {"model": "flight_delay", "task": "binary", "learnt_from": datetime(2013,
 
 @pytest.fixture
 def fitted(binary):
-    return TRAINERS["lightgbm"].fit(
-        binary.X, binary.y, task="binary", names=binary.names, params={"num_iterations": 3}, seed=7
-    )
+    return TRAINERS["lightgbm"].fit(binary, params={"num_iterations": 3}, seed=7)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Calibration on days that a model has not learnt from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -19,7 +21,7 @@ OVERFIT = {"num_iterations": 300, "learning_rate": 0.3, "min_data_in_leaf": 5}
 
 def fitted(rows, *, params=OVERFIT, **declared):
     policy = TrainingPolicy(window=TrainingWindow(minimum_rows=100), params=params, **declared)
-    return fit(policy, rows.X, rows.y, task="binary", times=rows.times, names=rows.names, categorical=rows.categorical)
+    return fit(policy, rows)
 
 
 def validation(*, sureness, n=4000, days=20, seed=3):
@@ -65,7 +67,7 @@ def test_the_line_is_found_on_days_that_its_twin_had_not_learnt_from():
     """Other labels on the newest days alone change it; were the model asked about its own days, it would be steep."""
     rows = draw("binary", n=3000)
     newest = rows.times > rows.times.max() - np.timedelta64(20, "D")
-    turned = rows._replace(y=np.where(newest, 1 - rows.y, rows.y))
+    turned = replace(rows, y=np.where(newest, 1 - rows.y, rows.y))
 
     honest, lost = (
         calibrator_of(fitted(each, validation_days=20, calibration="isotonic").parts) for each in (rows, turned)

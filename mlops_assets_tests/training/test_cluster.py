@@ -36,20 +36,6 @@ def policy(cluster=None, **changed) -> TrainingPolicy:
     return TrainingPolicy(params=params, window=WINDOW, distributed=cluster, reproduce="never", **changed)
 
 
-def fitted(policy, rows, task):
-    classes = [str(code) for code in range(3)] if task == "multiclass" else []
-    return fit(
-        policy,
-        rows.X,
-        rows.y,
-        task=task,
-        times=rows.times,
-        names=rows.names,
-        categorical=rows.categorical,
-        classes=classes,
-    )
-
-
 def skill(task, y, score):
     if task == "multiclass":
         return float(np.mean([auc(y == code, score[:, code]) for code in range(3)]))
@@ -63,7 +49,7 @@ def test_a_model_of_the_cluster_is_as_good_as_one_of_this_machine(cluster, task)
     seen, later = draw(task, n=4000), draw(task, n=3000, seed=2)
     trainer = trainer_named("lightgbm")
 
-    here, there = (fitted(policy(where, recency_half_life_days=60), seen, task) for where in (None, cluster))
+    here, there = (fit(policy(where, recency_half_life_days=60), seen) for where in (None, cluster))
 
     assert here.parts != there.parts
     assert here.rounds == there.rounds == 60
@@ -76,7 +62,7 @@ def test_a_model_of_the_cluster_is_as_good_as_one_of_this_machine(cluster, task)
 @pytest.mark.slow
 def test_no_address_of_the_cluster_is_in_the_model(cluster):
     """It would say where it was fitted, and change with every start of a worker."""
-    text = fitted(policy(cluster), draw("binary"), "binary").parts["model.txt"]
+    text = fit(policy(cluster), draw("binary")).parts["model.txt"]
 
     assert b"127.0.0.1" not in text
     assert b"machines" not in text
@@ -85,7 +71,7 @@ def test_no_address_of_the_cluster_is_in_the_model(cluster):
 def test_a_scheduler_that_does_not_answer_is_named(nobody):
     """With what to do about it."""
     with pytest.raises(TrainingError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1"):
-        fitted(policy(nobody), draw("binary"), "binary")
+        fit(policy(nobody), draw("binary"))
 
 
 @pytest.mark.parametrize(

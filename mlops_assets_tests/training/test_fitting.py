@@ -1,5 +1,7 @@
 """How a policy becomes a fitted model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -11,10 +13,7 @@ SMALL = TrainingWindow(minimum_rows=100)
 
 
 def fitted(policy, rows, **changed):
-    given = rows._replace(**changed)
-    return fit(
-        policy, given.X, given.y, task="binary", times=given.times, names=given.names, categorical=given.categorical
-    )
+    return fit(policy, replace(rows, **changed))
 
 
 def test_a_half_life_lets_old_rows_count_less(binary):
@@ -81,9 +80,6 @@ def test_more_validation_days_than_there_is_time_are_refused(binary):
         fitted(TrainingPolicy(window=SMALL, validation_days=400), binary)
 
 
-CLASSES = ("early", "on time", "late")
-
-
 @pytest.mark.parametrize(
     ("y", "days", "why"),
     [
@@ -101,12 +97,4 @@ def test_a_class_that_is_never_seen_is_missed_before_the_fit(multiclass, y, days
     policy = TrainingPolicy(window=SMALL, validation_days=days)
 
     with pytest.raises(TrainingError, match=why):
-        fit(
-            policy,
-            multiclass.X,
-            y(multiclass.y),
-            task="multiclass",
-            times=multiclass.times,
-            names=multiclass.names,
-            classes=CLASSES,
-        )
+        fitted(policy, multiclass, y=y(multiclass.y))

@@ -1,12 +1,14 @@
 """What LightGBM is not allowed to do, and what its model text leaves out."""
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import pytest
 
 from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.training import TRAINERS
-from mlops_assets.training.trainers.lightgbm import SEEDS, LightGBMTrainer, normalised
+from mlops_assets.training.trainers.lightgbm import SEEDS, normalised
 
 TRAINER = TRAINERS["lightgbm"]
 
@@ -35,14 +37,7 @@ def test_a_parameter_that_would_break_the_promise_is_refused_with_the_reason(par
 
 def test_a_regression_may_choose_its_loss(regression):
     """Absolute error is an objective like any other."""
-    fitted = TRAINER.fit(
-        regression.X,
-        regression.y,
-        task="regression",
-        names=regression.names,
-        params={"objective": "regression_l1", "num_iterations": 5},
-        seed=7,
-    )
+    fitted = TRAINER.fit(regression, params={"objective": "regression_l1", "num_iterations": 5}, seed=7)
 
     assert fitted.params["objective"] == "regression_l1"
     assert fitted.rounds == 5
@@ -50,7 +45,7 @@ def test_a_regression_may_choose_its_loss(regression):
 
 def test_every_seed_in_the_model_text_is_the_one_recorded(binary):
     """LightGBM used the seeds that the record names, not others of its own."""
-    fitted = TRAINER.fit(binary.X, binary.y, task="binary", names=binary.names, params={}, seed=7)
+    fitted = TRAINER.fit(binary, params={}, seed=7)
 
     text = fitted.parts["model.txt"].decode()
 
@@ -74,10 +69,7 @@ def test_the_model_text_names_neither_threads_nor_files_and_loads_all_the_same(b
 
 def test_categorical_columns_are_split_by_level_not_by_order(binary):
     """A tree over codes marked as categories holds set decisions."""
-    plain, marked = (
-        TRAINER.fit(binary.X, binary.y, task="binary", names=binary.names, categorical=columns, params={}, seed=7)
-        for columns in ((), (3,))
-    )
+    plain, marked = (TRAINER.fit(replace(binary, categorical=columns), params={}, seed=7) for columns in ((), (3,)))
 
     assert b"num_cat=0" in plain.parts["model.txt"]
     assert b"[categorical_feature: 3]" in marked.parts["model.txt"]
@@ -86,7 +78,7 @@ def test_categorical_columns_are_split_by_level_not_by_order(binary):
 
 def test_rows_of_another_width_are_refused(binary):
     """A vector that misses a feature is not read as one of another model."""
-    parts = TRAINER.fit(binary.X, binary.y, task="binary", names=binary.names, params={}, seed=7).parts
+    parts = TRAINER.fit(binary, params={}, seed=7).parts
 
     with pytest.raises(TrainingError, match="takes 4 features"):
         TRAINER.score(parts, binary.X[:, :3])
@@ -95,18 +87,10 @@ def test_rows_of_another_width_are_refused(binary):
 def test_what_lightgbm_refuses_comes_back_as_a_training_error(binary):
     """A value out of range is named, with LightGBM's own words."""
     with pytest.raises(TrainingError, match="num_leaves"):
-        TRAINER.fit(binary.X, binary.y, task="binary", names=binary.names, params={"num_leaves": -3}, seed=7)
+        TRAINER.fit(binary, params={"num_leaves": -3}, seed=7)
 
 
 def test_dart_cannot_be_stopped_early(binary):
     """A best round cannot be cut out of a model that re-weighs its trees."""
     with pytest.raises(DeclarationError, match="dart"):
-        LightGBMTrainer().fit(
-            binary.X,
-            binary.y,
-            task="binary",
-            names=binary.names,
-            params={"boosting": "dart"},
-            seed=7,
-            validation=np.arange(len(binary.y)) > 1000,
-        )
+        TRAINER.fit(binary, params={"boosting": "dart"}, seed=7, validation=np.arange(len(binary)) > 1000)

@@ -1,6 +1,7 @@
 """The networks that PyTorch fits: what they are made of, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,23 +18,20 @@ TRAINER = TRAINERS["torch"]
 QUICK = {"epochs": 3}
 
 
-def fit(rows, task, **given):
-    params = {**QUICK, **given.pop("params", {})}
-    return TRAINER.fit(
-        rows.X, rows.y, task=task, names=rows.names, categorical=rows.categorical, params=params, seed=7, **given
-    )
+def fit(rows, *, params=None):
+    return TRAINER.fit(rows, params={**QUICK, **(params or {})}, seed=7)
 
 
 @pytest.fixture(scope="module")
 def parts():
-    return fit(draw("binary"), "binary").parts
+    return fit(draw("binary")).parts
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_our_sums_are_pytorchs_own(task):
     """The saved tensors, put into PyTorch's layers, give the same scores but for the rounding of 32 bits."""
     rows = draw(task)
-    parts = fit(rows, task).parts
+    parts = fit(rows).parts
     told, tensors = (
         json.loads(parts[NETWORK_PART]),
         {n: torch.from_numpy(t) for n, t in load(parts[WEIGHTS_PART]).items()},
@@ -60,7 +58,7 @@ def test_our_sums_are_pytorchs_own(task):
 def test_the_first_step_of_the_optimiser_is_the_learning_rate():
     """AdamW begins with the sign of the gradient, whatever its size, after the decay of the weight."""
     rows = draw("binary", n=64)
-    under_way = network._Fit(rows.X, rows.y, np.ones(64), "binary", (3,), {**network.DEFAULTS, "seed": 7})
+    under_way = network._Fit(rows, {**network.DEFAULTS, "seed": 7})
     before = [each.detach().clone() for each in under_way.variables]
     gradients = [torch.full_like(each, size) for each, size in zip(before, (5.0, -3.0) * 4, strict=False)]
 
@@ -76,7 +74,7 @@ def test_pytorch_is_left_as_it_was_found(binary):
     torch.manual_seed(5)
     before = (torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.random.get_rng_state().tolist())
 
-    fit(binary, "binary", params={"dropout": 0.5})
+    fit(binary, params={"dropout": 0.5})
 
     assert before == (
         torch.get_num_threads(),
@@ -87,11 +85,11 @@ def test_pytorch_is_left_as_it_was_found(binary):
 
 def test_dropout_is_drawn_from_the_seed(binary):
     """Whatever was drawn in the process before."""
-    first = fit(binary, "binary", params={"dropout": 0.5})
+    first = fit(binary, params={"dropout": 0.5})
     torch.rand(3)
 
-    assert fit(binary, "binary", params={"dropout": 0.5}) == first
-    assert first.parts != fit(binary, "binary").parts
+    assert fit(binary, params={"dropout": 0.5}) == first
+    assert first.parts != fit(binary).parts
 
 
 def test_a_number_far_out_counts_as_far_not_as_farther(parts):
@@ -110,11 +108,11 @@ def test_a_level_never_seen_counts_as_missing(parts):
 
 def test_columns_without_any_value_or_any_number_are_fitted(binary):
     """A feature that was always missing is not looked at, and a network of categories alone needs no numbers."""
-    empty = binary._replace(X=np.column_stack([binary.X[:, :2], np.full(len(binary.y), np.nan), binary.X[:, 3]]))
-    levels = binary._replace(X=np.repeat(binary.X[:, 3:], 4, axis=1), categorical=(0, 1, 2, 3))
+    empty = replace(binary, X=np.column_stack([binary.X[:, :2], np.full(len(binary.y), np.nan), binary.X[:, 3]]))
+    levels = replace(binary, X=np.repeat(binary.X[:, 3:], 4, axis=1), categorical=(0, 1, 2, 3))
 
     for rows in (empty, levels):
-        assert np.isfinite(TRAINER.score(fit(rows, "binary").parts, rows.X)).all()
+        assert np.isfinite(TRAINER.score(fit(rows).parts, rows.X)).all()
 
 
 def test_no_single_decision_is_explained(parts, binary):

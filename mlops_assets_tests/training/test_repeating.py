@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlops_assets.training import TRAINERS, TrainingPolicy, TrainingWindow, fits_alike, tried_rows
+from mlops_assets.training import TRAINERS, TrainingData, TrainingPolicy, TrainingWindow, fits_alike, tried_rows
 from mlops_assets.training.reproducibility import FACTS, FITS_DIFFER, NOT_EXACT, why_not_again
 from mlops_assets.training.trainers.lightgbm import LightGBMTrainer
 
@@ -22,27 +22,26 @@ def rows():
     X = rng.normal(size=(N, 3))
     y = (X[:, 0] + rng.normal(size=N) > 0).astype(float)
     times = np.datetime64("2024-01-01", "us") + np.arange(N) * np.timedelta64(1, "h")
-    return {"X": X, "y": y, "task": "binary", "times": times, "names": ["a", "b", "c"]}
+    return TrainingData(X=X, y=y, task="binary", times=times, names=("a", "b", "c"))
 
 
 class ByChance(LightGBMTrainer):
     """Shuffles its rows by a seed that nobody wrote down."""
 
-    def fit(self, X, y, **options):
-        order = np.random.default_rng().permutation(len(y))
-        return super().fit(X[order], y[order], **options)
+    def fit(self, data, **options):
+        return super().fit(data.take(np.random.default_rng().permutation(len(data))), **options)
 
 
 def test_our_trainer_fits_alike(rows):
     """However few rows are tried, and whatever is declared of windows and calibration."""
-    assert fits_alike(POLICY, **rows)
+    assert fits_alike(POLICY, rows)
 
 
 def test_a_trainer_that_draws_from_chance_does_not(rows, monkeypatch):
     """Its model could never be made again."""
     monkeypatch.setitem(TRAINERS, "lightgbm", ByChance())
 
-    assert not fits_alike(POLICY, **rows)
+    assert not fits_alike(POLICY, rows)
 
 
 def test_every_class_is_among_the_rows_that_are_tried():

@@ -53,9 +53,7 @@ def training_set(*levels):
 @pytest.fixture
 def recorded(binary):
     """What makes a record of a set whose category has the given levels."""
-    fitted = TRAINERS["lightgbm"].fit(
-        binary.X, binary.y, task="binary", names=binary.names, params={"num_iterations": 2}, seed=7
-    )
+    fitted = TRAINERS["lightgbm"].fit(binary, params={"num_iterations": 2}, seed=7)
 
     def record(*levels):
         return reproducibility_record(

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,18 +22,9 @@ ALL = [(task, name) for task, known in ESTIMATORS.items() for name in known]
 SMALL = {"RandomForest": {"n_estimators": 10}, "ExtraTrees": {"n_estimators": 10}, "Boosting": {"max_iter": 10}}
 
 
-def fit(task, estimator, rows, **given):
+def fit(estimator, rows, **given):
     params = next((small for part, small in SMALL.items() if part in estimator), {})
-    return TRAINER.fit(
-        rows.X,
-        rows.y,
-        task=task,
-        names=rows.names,
-        categorical=rows.categorical,
-        params={"estimator": estimator, **params},
-        seed=7,
-        **given,
-    )
+    return TRAINER.fit(rows, params={"estimator": estimator, **params}, seed=7, **given)
 
 
 @pytest.fixture(params=ALL, ids="-".join, scope="module")
@@ -40,7 +32,7 @@ def case(request):
     """Each estimator for each kind of model, with its rows and what was made of them."""
     task, name = request.param
     rows = draw(task, n=600)
-    return task, name, rows, fit(task, name, rows)
+    return task, name, rows, fit(name, rows)
 
 
 def test_our_sums_are_scikit_learns_own(case):
@@ -65,9 +57,9 @@ def test_a_row_scores_alone_as_among_many(case):
 
 def test_the_same_fit_has_the_same_bytes(case):
     """Though skops names what it saves by where it lies in memory, and by the clock."""
-    task, name, rows, fitted = case
+    _, name, rows, fitted = case
 
-    again = fit(task, name, rows)
+    again = fit(name, rows)
 
     assert again == fitted
     assert json.dumps(again.params)  # all of them plain
@@ -112,25 +104,18 @@ def test_what_cannot_be_obeyed_is_refused_before_the_fit(task, params, why):
 def test_rounds_are_not_sought_where_there_are_none(binary):
     """A forest has no best round."""
     with pytest.raises(DeclarationError, match="validation_days"):
-        fit("binary", "RandomForestClassifier", binary, validation=np.arange(len(binary.y)) > 1000)
+        fit("RandomForestClassifier", binary, validation=np.arange(len(binary.y)) > 1000)
 
 
 def test_what_scikit_learn_cannot_do_comes_back_as_a_training_error(multiclass):
     """Some solvers know two classes only."""
     with pytest.raises(TrainingError, match="liblinear"):
-        TRAINER.fit(
-            multiclass.X,
-            multiclass.y,
-            task="multiclass",
-            names=multiclass.names,
-            params={"estimator": "LogisticRegression", "solver": "liblinear"},
-            seed=7,
-        )
+        TRAINER.fit(multiclass, params={"estimator": "LogisticRegression", "solver": "liblinear"}, seed=7)
 
 
 def test_a_forest_does_not_keep_the_weights_of_its_rows(binary):
     """They say how old each row was, and no score needs them."""
-    fitted = fit("binary", "RandomForestClassifier", binary, weights=np.linspace(0.1, 1, len(binary.y)))
+    fitted = fit("RandomForestClassifier", replace(binary, weights=np.linspace(0.1, 1, len(binary))))
 
     assert sklearn_estimator(fitted.parts)._sample_weight is None
 
@@ -146,7 +131,7 @@ def test_a_type_that_is_not_on_the_list_is_refused_by_name(binary):
 
 def test_a_file_that_names_a_function_is_refused(binary):
     """Whatever it says it is a part of."""
-    parts = fit("binary", "DecisionTreeClassifier", binary).parts
+    parts = fit("DecisionTreeClassifier", binary).parts
     with zipfile.ZipFile(io.BytesIO(parts[ESTIMATOR_PART])) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(held["schema.json"])
@@ -176,14 +161,14 @@ def test_a_model_that_is_read_otherwise_than_it_scores_is_not_kept(binary, monke
     monkeypatch.setattr(linear.NumberTerm, "values", lambda self, column: np.nan_to_num(column))
 
     with pytest.raises(TrainingError, match="otherwise than the fitted one"):
-        fit("binary", "LogisticRegression", binary)
+        fit("LogisticRegression", binary)
 
 
 def test_columns_without_any_value_or_any_number_are_fitted(binary):
     """A feature that was always missing adds nothing, and a model of categories alone needs no numbers."""
-    empty = binary._replace(X=np.column_stack([binary.X[:, :2], np.full(len(binary.y), np.nan), binary.X[:, 3]]))
-    levels = binary._replace(X=np.repeat(binary.X[:, 3:], 4, axis=1), categorical=(0, 1, 2, 3))
+    empty = replace(binary, X=np.column_stack([binary.X[:, :2], np.full(len(binary.y), np.nan), binary.X[:, 3]]))
+    levels = replace(binary, X=np.repeat(binary.X[:, 3:], 4, axis=1), categorical=(0, 1, 2, 3))
 
     for rows in (empty, levels):
         for name in ("LogisticRegression", "HistGradientBoostingClassifier", "ExtraTreesClassifier"):
-            assert np.isfinite(TRAINER.score(fit("binary", name, rows).parts, rows.X)).all()
+            assert np.isfinite(TRAINER.score(fit(name, rows).parts, rows.X)).all()

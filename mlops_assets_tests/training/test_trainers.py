@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,8 +29,7 @@ from mlops_assets_tests.training.conftest import draw
 trainer = TRAINERS[sys.argv[1]]
 for task, handed in json.load(sys.stdin).items():
     rows = draw(task)
-    given = dict(names=rows.names, categorical=rows.categorical, seed=7)
-    parts = trainer.fit(rows.X, rows.y, task=task, params={}, **given).parts
+    parts = trainer.fit(rows, params={}, seed=7).parts
     scores = trainer.score({name: bytes.fromhex(part) for name, part in handed.items()}, rows.X)
     print(sha256_json({name: sha256_bytes(part) for name, part in parts.items()}), sha256_bytes(scores.tobytes()))
 """
@@ -56,13 +56,11 @@ def rows(task):
 @pytest.fixture(scope="module")
 def fitted(trainer, task, rows):
     """What the trainer makes of them, untold of any parameter."""
-    return fit(trainer, rows, task)
+    return fit(trainer, rows)
 
 
-def fit(trainer, rows, task, *, seed=7, **given):
-    return trainer.fit(
-        rows.X, rows.y, task=task, names=rows.names, categorical=rows.categorical, params={}, seed=seed, **given
-    )
+def fit(trainer, rows, **given):
+    return trainer.fit(rows, params={}, seed=7, **given)
 
 
 def skill(task, y, score):
@@ -86,7 +84,7 @@ def test_a_fitted_model_knows_more_than_chance(trainer, task, rows, fitted):
 
 def test_the_same_rows_and_seed_give_the_same_bytes(trainer, task, rows, fitted):
     """Parts, rounds and curves of two fits are equal to the last bit."""
-    assert fit(trainer, rows, task) == fitted
+    assert fit(trainer, rows) == fitted
 
 
 def test_asking_for_other_threads_changes_nothing_but_them(trainer, binary):
@@ -94,14 +92,14 @@ def test_asking_for_other_threads_changes_nothing_but_them(trainer, binary):
     asked = trainer.on_threads(1)
 
     assert asked.name == trainer.name
-    assert fit(asked, binary, "binary") == fit(trainer, binary, "binary")
+    assert fit(asked, binary) == fit(trainer, binary)
 
 
 def test_another_process_with_other_threads_fits_and_scores_the_same(trainer):
     """Nothing of this process is in the parts: one with three threads makes the same, and reads these alike."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "3")
     drawn = {task: draw(task) for task in TASKS}
-    parts = {task: fit(trainer, rows, task).parts for task, rows in drawn.items()}
+    parts = {task: fit(trainer, rows).parts for task, rows in drawn.items()}
     expected = [
         digest
         for task, rows in drawn.items()
@@ -178,7 +176,7 @@ def test_rows_that_weigh_more_are_learnt_more(trainer, task, rows):
     y = np.where(turned, rows.y.max() + rows.y.min() - rows.y, rows.y)
 
     straight, round_about = (
-        skill(task, rows.y, trainer.score(fit(trainer, rows._replace(y=y), task, weights=weights).parts, rows.X))
+        skill(task, rows.y, trainer.score(fit(trainer, replace(rows, y=y, weights=weights)).parts, rows.X))
         for weights in (np.where(turned, 1e-3, 1.0), np.where(turned, 1.0, 1e-3))
     )
 
@@ -190,7 +188,7 @@ def test_a_category_tells_what_only_it_knows(trainer, task, rows):
     level = np.where(np.isnan(rows.X[:, 3]), 6, rows.X[:, 3]).astype(int)
     places = np.array([0, 2, 0, 2, 1, 0, 1] if task == "multiclass" else [0, 1, 0, 1, 0, 1, 0])[level]
 
-    score = trainer.score(fit(trainer, rows._replace(y=places * 1.0), task).parts, rows.X)
+    score = trainer.score(fit(trainer, replace(rows, y=places * 1.0)).parts, rows.X)
 
     assert skill(task, places * 1.0, score) > (0.8 if task == "regression" else 0.95)
 
@@ -200,7 +198,7 @@ def test_missing_values_tell_what_only_they_know(trainer, task, rows):
     gap = np.isnan(rows.X[:, 1]) * 1.0
     y = gap + 2 * np.isnan(rows.X[:, 3]) * (1 - gap) if task == "multiclass" else gap
 
-    score = trainer.score(fit(trainer, rows._replace(y=y), task).parts, rows.X)
+    score = trainer.score(fit(trainer, replace(rows, y=y)).parts, rows.X)
 
     assert skill(task, y, score) > (0.8 if task == "regression" else 0.95)
 
@@ -239,21 +237,21 @@ def test_validation_rows_find_the_rounds_and_then_all_rows_are_fitted(trainer, t
     """Where a model is made in rounds, those are kept after which the newest rows lost least; the final fit saw all."""
     newest = np.arange(len(rows.y)) >= 1000
 
-    found = fit(trainer, rows, task, validation=newest, patience=5)
+    found = fit(trainer, rows, validation=newest, patience=5)
 
     loss = found.curves["validation_loss"]
     assert found.rounds == int(np.argmin(loss)) + 1 == len(found.curves["train_loss"])
     assert found.rounds < len(loss) or found.rounds == 1
-    assert found == fit(trainer, rows, task, validation=newest, patience=5)
+    assert found == fit(trainer, rows, validation=newest, patience=5)
 
 
 def test_a_fit_that_was_cut_off_ends_with_the_same_bytes(trainer, binary):
     """However often it was cut off after it had saved its progress."""
     newest = np.arange(len(binary.y)) >= 1000
 
-    resumed, _ = cut_off_at_every_save(lambda **given: fit(trainer, binary, "binary", validation=newest, **given))
+    resumed, _ = cut_off_at_every_save(lambda **given: fit(trainer, binary, validation=newest, **given))
 
-    assert resumed == fit(trainer, binary, "binary", validation=newest)
+    assert resumed == fit(trainer, binary, validation=newest)
 
 
 def test_a_misspelt_parameter_is_refused(trainer, task):

@@ -36,18 +36,8 @@ def policy(*, trials=8, seed=7, **changed) -> TrainingPolicy:
     return TrainingPolicy(params=given, window=WINDOW, seed=seed, tuning=searched, patience=10)
 
 
-def tuned(storage, rows, declared, *, task="binary", study="a"):
-    return tune(
-        declared,
-        rows.X,
-        rows.y,
-        task=task,
-        times=rows.times,
-        names=rows.names,
-        categorical=rows.categorical,
-        storage=storage,
-        study=study,
-    )
+def tuned(storage, rows, declared, *, study="a"):
+    return tune(declared, rows, storage=storage, study=study)
 
 
 def bowl(params):
@@ -70,7 +60,7 @@ def test_the_best_parameters_found_are_those_of_the_fit(storage, binary):
     assert found.params == {"min_data_in_leaf": 20, **best.params, "num_iterations": best.rounds}
     assert best.loss == min(trial.loss for trial in trials if not trial.pruned)
     assert len({trial.params["learning_rate"] for trial in trials}) == len(trials) == 8
-    fitted = fit(found, binary.X, binary.y, task="binary", times=binary.times, names=binary.names)
+    fitted = fit(found, binary)
     assert fitted.params["learning_rate"] == best.params["learning_rate"]
 
 
@@ -145,7 +135,7 @@ def test_a_trial_behind_the_others_is_cut_short(storage):
 def test_only_the_newest_days_of_the_window_judge(storage, binary):
     """With their labels turned round another set of parameters wins, or none does well."""
     newest = binary.times > binary.times[-1] - np.timedelta64(10, "D")
-    turned = binary._replace(y=np.where(newest, 1 - binary.y, binary.y))
+    turned = replace(binary, y=np.where(newest, 1 - binary.y, binary.y))
 
     _, honest = tuned(storage, binary, policy(trials=3), study="a")
     _, misled = tuned(storage, turned, policy(trials=3), study="b")
@@ -159,20 +149,16 @@ def test_a_trainer_without_rounds_is_judged_by_its_scores(task, request):
     """The loss is the one LightGBM takes after its last round, to which its scores lead as well."""
     rows, trainer = request.getfixturevalue(task), TRAINERS["lightgbm"]
     given = {
-        "task": task,
-        "names": rows.names,
-        "categorical": rows.categorical,
         "params": {"num_iterations": 5},
         "seed": 7,
-        "weights": None,
         "validation": np.arange(len(rows.y)) >= 1000,
         "patience": 30,
     }
     plain = SimpleNamespace(fit=trainer.fit, score=trainer.score)
 
-    (alone,) = losses_of(plain, rows.X, rows.y, **given)
+    (alone,) = losses_of(plain, rows, **given)
 
-    assert alone == pytest.approx(list(losses_of(trainer, rows.X, rows.y, **given))[-1], rel=1e-6)
+    assert alone == pytest.approx(list(losses_of(trainer, rows, **given))[-1], rel=1e-6)
 
 
 @pytest.mark.parametrize(

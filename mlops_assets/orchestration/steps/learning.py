@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_assets.digests import sha256_table
-from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, feature_columns, score_columns
@@ -28,9 +27,9 @@ from mlops_assets.orchestration.steps.training_sets import (
     reads_of,
     some_of,
     spread_over,
-    times_of,
 )
 from mlops_assets.orchestration.steps.tuning import tuned
+from mlops_assets.orchestration.steps.vectorizing import vectorized
 from mlops_assets.records import (
     FeatureVectorSpec,
     ModelVersion,
@@ -79,24 +78,12 @@ def make_bundle(
     `threads` changes the speed only; by default the trainer decides. A long fit goes on from `checkpoint`.
     """
     declared, name, policy = folder.declaration, folder.name, policy_of(folder)
-    vectorizer = _vectorizer(folder, training_set)
-    vectors = vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs))
-    fitted = fit(
-        policy,
-        vectors,
-        rows[LABEL].to_numpy(),
-        task=declared.task,
-        times=times_of(rows),
-        names=vectorizer.names,
-        categorical=vectorizer.categorical,
-        classes=declared.classes,
-        threads=threads,
-        checkpoint=checkpoint,
-    )
+    data = vectorized(folder, training_set, rows)
+    fitted = fit(policy, data, threads=threads, checkpoint=checkpoint)
     scored = spread_over(rows.num_rows, SCORED_ROWS)
-    scores = score(fitted.trainer, fitted.parts, vectors[scored])
+    scores = score(fitted.trainer, fitted.parts, data.X[scored])
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
-    profile = Profile.of(feature_columns(vectorizer.names, vectors), levels=levels)
+    profile = Profile.of(feature_columns(data.names, data.X), levels=levels)
     profile |= Profile.of(score_columns(scores, classes=declared.classes))
     shown = spread_over(len(scored), GOLDEN_ROWS)
     parts = assemble_bundle(
@@ -191,28 +178,12 @@ def fit_model(
     return result
 
 
-def _vectorizer(folder: ModelFolder, training_set: TrainingSet) -> Vectorizer:
-    """Give what turns rows of a training set into vectors, by the features as the folder has them."""
-    return Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=folder.name))
-
-
 def _repeats(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, policy: TrainingPolicy) -> bool:
     """Tell whether the trainer gives the same bytes twice on some of the rows; on a cluster it is not asked to."""
     if policy.distributed:
         return True
-    declared = folder.declaration
-    vectorizer = _vectorizer(folder, training_set)
-    tried = rows.take(pa.array(tried_rows(rows[LABEL].to_numpy(), declared.task)))
-    return fits_alike(
-        policy,
-        vectorizer.vector(as_arrays(tried, vectorizer.plan.inputs)),
-        tried[LABEL].to_numpy(),
-        task=declared.task,
-        times=times_of(tried),
-        names=vectorizer.names,
-        categorical=vectorizer.categorical,
-        classes=declared.classes,
-    )
+    tried = rows.take(pa.array(tried_rows(rows[LABEL].to_numpy(), folder.declaration.task)))
+    return fits_alike(policy, vectorized(folder, training_set, tried))
 
 
 def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from mlops_assets.features import FeatureModule, Vectorizer
-from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.resuming import fit_sha256
-from mlops_assets.orchestration.steps.training_sets import LABEL, times_of
+from mlops_assets.orchestration.steps.vectorizing import vectorized
 from mlops_assets.records import TrainingSet, Trial
 from mlops_assets.stores.home import Home
 from mlops_assets.training import TrainingPolicy, tune
@@ -25,18 +23,7 @@ def tuned(
     if policy.tuning is None:
         return folder, ()
     key = fit_sha256(folder, training_set, policy)
-    vectorizer = Vectorizer(training_set.spec, FeatureModule.load(folder.features_source, name=folder.name))
+    data = vectorized(folder, training_set, rows)
     with stores.studies.opened(folder.name, key) as storage:
-        found, trials = tune(
-            policy,
-            vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs)),
-            rows[LABEL].to_numpy(),
-            task=folder.declaration.task,
-            times=times_of(rows),
-            names=vectorizer.names,
-            categorical=vectorizer.categorical,
-            classes=folder.declaration.classes,
-            storage=storage,
-            study=key,
-        )
+        found, trials = tune(policy, data, storage=storage, study=key)
     return replace(folder, declaration=folder.declaration.model_copy(update={"training": found})), trials

@@ -6,7 +6,7 @@ Column-wise histograms add each column in row order. The parameters that bring b
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ from mlops_assets.errors import DeclarationError, TrainingError, UnknownNameErro
 from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.cluster import Cluster, fit_on_cluster
-from mlops_assets.training.trainer import Array, Fitted, Mask
+from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData
 from mlops_assets.training.trainers._segments import SEEDS, Growth, best_round, seeds_of
 
 PART = "model.txt"
@@ -150,15 +150,10 @@ class LightGBMTrainer:
 
     def fit(
         self,
-        X: Array,
-        y: Array,
+        data: TrainingData,
         *,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int] = (),
         params: Mapping[str, str | int | float | bool],
         seed: int,
-        weights: Array | None = None,
         validation: Mask | None = None,
         patience: int = 30,
         checkpoint: Checkpoint | None = None,
@@ -170,8 +165,8 @@ class LightGBMTrainer:
             TrainingError: LightGBM refused the data.
         """
         if self.cluster is not None:
-            return self._fit_on(self.cluster, X, y, task, names, categorical, params, seed, weights)
-        resolved = self._resolved(task, params, seed, y)
+            return self._fit_on(self.cluster, data, params, seed)
+        resolved = self._resolved(data, params, seed)
         progress = _Progress.of(checkpoint)
 
         def save() -> None:
@@ -181,20 +176,18 @@ class LightGBMTrainer:
         curves: dict[str, list[float]] = {}
         if validation is not None:
             search = progress.search
-            for _ in self._search(
-                search, X, y, resolved, names, categorical, weights, validation, patience=patience, ended=save
-            ):
+            for _ in self._search(search, data, resolved, validation, patience=patience, ended=save):
                 pass
             curves["validation_loss"] = search.losses
             resolved = {**resolved, "num_iterations": best_round(search.losses)}
-        data = self._dataset(X, y, resolved, names, categorical, weights)
+        rows = self._dataset(data, resolved)
         with _complaints(resolved):
-            for _ in progress.fit.grow(self._native(resolved), X, data, _rounds(resolved), ended=save):
+            for _ in progress.fit.grow(self._native(resolved), data.X, rows, _rounds(resolved), ended=save):
                 pass
         curves["train_loss"] = progress.fit.losses
         return Fitted(
             trainer=self.name,
-            names=tuple(names),
+            names=data.names,
             parts={PART: normalised(progress.fit.model.encode())},
             params=resolved,
             rounds=progress.fit.ends[-1],
@@ -207,22 +200,11 @@ class LightGBMTrainer:
         return "num_iterations"
 
     def losses(
-        self,
-        X: Array,
-        y: Array,
-        *,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int],
-        params: Params,
-        seed: int,
-        weights: Array | None,
-        validation: Mask,
-        patience: int,
+        self, data: TrainingData, *, params: Params, seed: int, validation: Mask, patience: int
     ) -> Iterator[float]:
         """Fit on the rows outside `validation`, and give the loss on those inside after each round."""
-        resolved = self._resolved(task, params, seed, y)
-        yield from self._search(Growth(), X, y, resolved, names, categorical, weights, validation, patience=patience)
+        resolved = self._resolved(data, params, seed)
+        yield from self._search(Growth(), data, resolved, validation, patience=patience)
 
     def score(self, parts: Mapping[str, bytes], X: Array) -> Array:
         """Give the booster's prediction per row (and class), by one thread: the same arithmetic as the endpoint's."""
@@ -237,56 +219,38 @@ class LightGBMTrainer:
         width = X.shape[1] + 1
         return added if added.shape[1] == width else added.reshape(len(X), -1, width)
 
-    def _resolved(self, task: Task, params: Mapping[str, str | int | float | bool], seed: int, y: Array) -> Params:
-        """Give the parameters with all that follows from seed and labels."""
-        resolved = self.resolve(task, params, seed=seed)
-        return {**resolved, "num_class": int(y.max()) + 1} if task == "multiclass" else resolved
+    def _resolved(self, data: TrainingData, params: Mapping[str, str | int | float | bool], seed: int) -> Params:
+        """Give the parameters with all that follows from seed and classes."""
+        resolved = self.resolve(data.task, params, seed=seed)
+        return {**resolved, "num_class": len(data.classes)} if data.task == "multiclass" else resolved
 
     def _fit_on(
-        self,
-        cluster: Cluster,
-        X: Array,
-        y: Array,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int],
-        params: Mapping[str, str | int | float | bool],
-        seed: int,
-        weights: Array | None,
+        self, cluster: Cluster, data: TrainingData, params: Mapping[str, str | int | float | bool], seed: int
     ) -> Fitted:
         """Fit on a cluster, in one go: nothing is saved on the way, and no loss per round is known."""
-        resolved = self._resolved(task, params, seed, y)
+        resolved = self._resolved(data, params, seed)
         with _complaints(resolved):
             text = fit_on_cluster(
                 cluster,
-                X,
-                y,
-                task=task,
-                names=names,
-                categorical=categorical,
+                data,
                 params={name: value for name, value in self._native(resolved).items() if name != "num_class"},
                 rounds=int(resolved["num_iterations"]),
-                weights=weights,
             )
         parts = {PART: normalised(text.encode())}
         return Fitted(
             trainer=self.name,
-            names=tuple(names),
+            names=data.names,
             parts=parts,
             params={**resolved, "distributed": cluster.kind},
-            rounds=int(_booster(parts, X[:1]).current_iteration()),
+            rounds=int(_booster(parts, data.X[:1]).current_iteration()),
             curves={},
         )
 
     def _search(
         self,
         growth: Growth,
-        X: Array,
-        y: Array,
+        data: TrainingData,
         params: Params,
-        names: Sequence[str],
-        categorical: Sequence[int],
-        weights: Array | None,
         validation: Mask,
         *,
         patience: int,
@@ -301,38 +265,29 @@ class LightGBMTrainer:
             )
         if growth.finished:
             return
-        rest = ~validation
-        data = self._dataset(X[rest], y[rest], params, names, categorical, None if weights is None else weights[rest])
-        held = data.create_valid(X[validation], y[validation], params=self._native(params))
+        rest = self._dataset(data.take(~validation), params)
+        held = rest.create_valid(data.X[validation], data.y[validation], params=self._native(params))
         with _complaints(params):
             yield from growth.grow(
                 self._native(params),
-                X,
-                data,
+                data.X,
+                rest,
                 _rounds(params),
                 validation=(validation, held),
                 patience=patience,
                 ended=ended,
             )
 
-    def _dataset(
-        self,
-        X: Array,
-        y: Array,
-        params: Params,
-        names: Sequence[str],
-        categorical: Sequence[int],
-        weights: Array | None,
-    ) -> Any:
+    def _dataset(self, data: TrainingData, params: Params) -> Any:
         """Give the rows in LightGBM's own form."""
         import lightgbm
 
         return lightgbm.Dataset(
-            X,
-            y,
-            weight=weights,
-            feature_name=list(names),
-            categorical_feature=sorted(categorical),
+            data.X,
+            data.y,
+            weight=data.weights,
+            feature_name=list(data.names),
+            categorical_feature=sorted(data.categorical),
             params=self._native(params),
         )
 

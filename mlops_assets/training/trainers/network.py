@@ -17,7 +17,7 @@ from mlops_assets.errors import DeclarationError, UnexplainedError, UnknownNameE
 from mlops_assets.records import Params, Task
 from mlops_assets.scoring.network import NETWORK_PART, WEIGHTS_PART, Architecture, Category, Number, network_scorer
 from mlops_assets.training.checkpoint import Checkpoint
-from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer
+from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
 
 DEFAULTS: Params = {
     "hidden": "64,32",
@@ -70,15 +70,10 @@ class NetworkTrainer:
 
     def fit(
         self,
-        X: Array,
-        y: Array,
+        data: TrainingData,
         *,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int] = (),
         params: Mapping[str, str | int | float | bool],
         seed: int,
-        weights: Array | None = None,
         validation: Mask | None = None,
         patience: int = 30,
         checkpoint: Checkpoint | None = None,
@@ -88,19 +83,17 @@ class NetworkTrainer:
         Raises:
             DeclarationError: A parameter cannot be obeyed.
         """
-        resolved = self.resolve(task, params, seed=seed)
-        weighing = np.ones(len(y)) if weights is None else weights
+        resolved = self.resolve(data.task, params, seed=seed)
         curves: dict[str, list[float]] = {}
         if validation is not None:
-            rest = ~validation
-            trial = _Fit(X[rest], y[rest], weighing[rest], task, categorical, resolved)
-            curves["validation_loss"] = _until(patience, trial.losses_on(X[validation], y[validation]))
+            trial = _Fit(data.take(~validation), resolved)
+            curves["validation_loss"] = _until(patience, trial.losses_on(data.X[validation], data.y[validation]))
             resolved = {**resolved, "epochs": int(np.argmin(curves["validation_loss"])) + 1}
-        whole = _Fit(X, y, weighing, task, categorical, resolved)
+        whole = _Fit(data, resolved)
         curves["train_loss"] = list(whole.epochs())
         return Fitted(
             trainer=self.name,
-            names=tuple(names),
+            names=data.names,
             parts=whole.parts(),
             params=resolved,
             rounds=len(curves["train_loss"]),
@@ -126,16 +119,17 @@ class NetworkTrainer:
 class _Fit:
     """One fit under way: the rows as PyTorch takes them, the network, and the moments of its gradients."""
 
-    def __init__(self, X: Array, y: Array, weights: Array, task: Task, categorical: Sequence[int], params: Params):
+    def __init__(self, data: TrainingData, params: Params):
         self.torch: Any = import_module("torch")
-        self.task, self.params = task, params
-        self.architecture = _architecture(X, y, task, categorical, _widths(params["hidden"]))
-        self.dense, self.codes = self._inputs(X)
-        self.y = self._target(y)
+        self.task, self.params = data.task, params
+        self.architecture = _architecture(data, _widths(params["hidden"]))
+        self.dense, self.codes = self._inputs(data.X)
+        self.y = self._target(data.y)
+        weights = np.ones(len(data)) if data.weights is None else data.weights
         self.weights = self._tensor(weights / weights.mean())
         with self._deterministic():
             self.chance = self.torch.Generator().manual_seed(int(params["seed"]))
-            self.embeddings, self.layers = self._network(int(y.max()) + 1 if task == "multiclass" else 1)
+            self.embeddings, self.layers = self._network(len(data.classes) or 1)
             self.variables = [*self.embeddings, *(each for layer in self.layers for each in layer)]
             self.moments = [(self.torch.zeros_like(each), self.torch.zeros_like(each)) for each in self.variables]
             self.steps = 0
@@ -250,9 +244,10 @@ class _Fit:
             torch.set_deterministic_debug_mode(mode)
 
 
-def _architecture(X: Array, y: Array, task: Task, categorical: Sequence[int], hidden: tuple[int, ...]) -> Architecture:
+def _architecture(data: TrainingData, hidden: tuple[int, ...]) -> Architecture:
     """Learn means, spreads, gaps and levels from the training rows."""
-    named, numbers, categories = set(categorical), [], []
+    X, y, named = data.X, data.y, set(data.categorical)
+    numbers, categories = [], []
     for column in range(X.shape[1]):
         values = X[~np.isnan(X[:, column]), column]
         if column in named:
@@ -267,9 +262,9 @@ def _architecture(X: Array, y: Array, task: Task, categorical: Sequence[int], hi
                     gap=values.size < len(X),
                 )
             )
-    of_label = (float(y.mean()), float(y.std()) or 1.0) if task == "regression" else (0.0, 1.0)
+    of_label = (float(y.mean()), float(y.std()) or 1.0) if data.task == "regression" else (0.0, 1.0)
     return Architecture(
-        task=task,
+        task=data.task,
         features=X.shape[1],
         numbers=tuple(numbers),
         categories=tuple(categories),

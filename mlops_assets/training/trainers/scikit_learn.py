@@ -20,7 +20,7 @@ from mlops_assets.scoring import ESTIMATOR_PART, estimator_scorer
 from mlops_assets.scoring.linear import LevelTerm, LinearScorer
 from mlops_assets.scoring.skops_file import TYPES, canonical, read
 from mlops_assets.training.checkpoint import Checkpoint
-from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer
+from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
 
 LEVELS_PART = "levels.json"  # how common each category level was in training: what a linear score is explained against
 
@@ -125,15 +125,10 @@ class SklearnTrainer:
 
     def fit(
         self,
-        X: Array,
-        y: Array,
+        data: TrainingData,
         *,
-        task: Task,
-        names: Sequence[str],
-        categorical: Sequence[int] = (),
         params: Mapping[str, str | int | float | bool],
         seed: int,
-        weights: Array | None = None,
         validation: Mask | None = None,
         patience: int = 30,
         checkpoint: Checkpoint | None = None,
@@ -146,7 +141,7 @@ class SklearnTrainer:
         """
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        resolved = self.resolve(task, params, seed=seed)
+        resolved = self.resolve(data.task, params, seed=seed)
         curves: dict[str, list[float]] = {}
         boosted = "Boosting" in str(resolved["estimator"])
         if validation is not None and not boosted:
@@ -157,20 +152,18 @@ class SklearnTrainer:
             )
         with threadpool_limits(1):  # a second thread adds in another order
             if validation is not None:
-                rest = ~validation
-                tried = self._fitted(
-                    X[rest], y[rest], resolved, task, categorical, None if weights is None else weights[rest]
-                )
-                curves["validation_loss"] = _until(patience, _losses(tried, X[validation], y[validation], task))
+                tried = self._fitted(data.take(~validation), resolved)
+                losses = _losses(tried, data.X[validation], data.y[validation], data.task)
+                curves["validation_loss"] = _until(patience, losses)
                 resolved = {**resolved, ROUNDS: int(np.argmin(curves["validation_loss"])) + 1}
-            model = self._fitted(X, y, resolved, task, categorical, weights)
+            model = self._fitted(data, resolved)
             if boosted:
-                curves["train_loss"] = list(_losses(model, X, y, task))
-            parts = _parts(model, X, categorical)
-            self._check(model, parts, X[:_CHECKED_ROWS], task)
+                curves["train_loss"] = list(_losses(model, data.X, data.y, data.task))
+            parts = _parts(model, data.X)
+            self._check(model, parts, data.X[:_CHECKED_ROWS], data.task)
         return Fitted(
             trainer=self.name,
-            names=tuple(names),
+            names=data.names,
             parts=parts,
             params=resolved,
             rounds=len(curves["train_loss"]) if boosted else 1,
@@ -195,24 +188,22 @@ class SklearnTrainer:
             )
         return _linear_contributions(scorer, parts, X)
 
-    def _fitted(
-        self, X: Array, y: Array, params: Params, task: Task, categorical: Sequence[int], weights: Array | None
-    ) -> Any:
+    def _fitted(self, data: TrainingData, params: Params) -> Any:
         """Give what scikit-learn fits, or its complaint as ours."""
-        chosen = str(params["estimator"])
-        kind = getattr(import_module(ESTIMATORS[task][chosen]), chosen)
+        X, chosen = data.X, str(params["estimator"])
+        kind = getattr(import_module(ESTIMATORS[data.task][chosen]), chosen)
         model = kind(**{name: value for name, value in params.items() if name not in ("estimator", "seed")})
         if "Boosting" in chosen:
             model.set_params(categorical_features=None)
             X = np.where(np.isnan(X).all(axis=0), 0.0, X)  # it cannot bin a column without any value, nor split by one
-        weighing = {} if weights is None else {"sample_weight": weights}
-        if "linear_model" in ESTIMATORS[task][chosen]:
-            model = _with_columns(model, X.shape[1], categorical)
+        weighing = {} if data.weights is None else {"sample_weight": data.weights}
+        if "linear_model" in ESTIMATORS[data.task][chosen]:
+            model = _with_columns(model, X.shape[1], data.categorical)
             weighing = {f"model__{name}": value for name, value in weighing.items()}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", category=RuntimeWarning)  # columns without any value
-                return model.fit(X, y, **weighing)
+                return model.fit(X, data.y, **weighing)
         except ValueError as error:
             raise TrainingError(
                 f"scikit-learn could not fit {chosen}: {error}. Its parameters are the usual cause.",
@@ -269,7 +260,7 @@ def _with_columns(model: Any, width: int, categorical: Sequence[int]) -> Any:
     return Pipeline([("columns", columns), ("model", model)])
 
 
-def _parts(model: Any, X: Array, categorical: Sequence[int]) -> dict[str, bytes]:
+def _parts(model: Any, X: Array) -> dict[str, bytes]:
     """Give the model as canonical bytes, and what a linear one is explained against."""
     import skops.io
 
