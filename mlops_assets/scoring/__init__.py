@@ -12,6 +12,7 @@ from mlops_assets.scoring.calibration import (
     calibrated,
     calibrator_of,
 )
+from mlops_assets.scoring.class_calibration import ClassCalibrator, Knots
 from mlops_assets.scoring.estimators import ESTIMATOR_PART, estimator_scorer
 from mlops_assets.scoring.network import NETWORK_PART, network_scorer
 from mlops_assets.scoring.scorer import Scorer
@@ -22,6 +23,8 @@ __all__ = [
     "NETWORK_PART",
     "CalibratedScorer",
     "Calibrator",
+    "ClassCalibrator",
+    "Knots",
     "Scorer",
     "calibrated",
     "calibrator_of",

@@ -4,13 +4,16 @@ Whatever found the line, it is kept as knots, so that applying it takes a search
 machine does alike, for one row as for a million. An exponential would differ in its last bit between processors.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from mlops_assets.errors import BundleError
+from mlops_assets.scoring.class_calibration import ClassCalibrator
+from mlops_assets.scoring.lines import along
 from mlops_assets.scoring.scorer import Array, Scorer
 
 CALIBRATION_PART: Final = "calibration.json"
@@ -51,19 +54,14 @@ class Calibrator(msgspec.Struct, frozen=True, kw_only=True):
         >>> line(np.array([-1.0, 0.25, 0.75, 2.0])).round(9).tolist()
         [0.1, 0.15, 0.5, 0.8]
         """
-        return along(np.array(self.scores), np.array(self.probabilities), scores)
+        return self.ready()(scores)
+
+    def ready(self) -> Callable[[Array], Array]:
+        """Give it with its knots laid out, for many calls."""
+        return partial(along, np.array(self.scores), np.array(self.probabilities))
 
 
-def along(x: Array, y: Array, scores: Array) -> Array:
-    """Give the height of the line through the knots `x`, `y` at each score."""
-    inside = np.minimum(np.maximum(scores, x[0]), x[-1])
-    knot = np.minimum(np.searchsorted(x, inside, side="right") - 1, x.size - 2)
-    share = (inside - x[knot]) / (x[knot + 1] - x[knot])
-    risen: Array = y[knot] + share * (y[knot + 1] - y[knot])
-    return np.asarray(np.minimum(risen, y[knot + 1]))  # rounding may not lift it over what the next knot begins with
-
-
-def calibrator_of(parts: Mapping[str, bytes]) -> Calibrator | None:
+def calibrator_of(parts: Mapping[str, bytes]) -> Calibrator | ClassCalibrator | None:
     """Give the calibrator of a bundle; None of one whose scores stay as they are.
 
     Raises:
@@ -72,7 +70,10 @@ def calibrator_of(parts: Mapping[str, bytes]) -> Calibrator | None:
     if CALIBRATION_PART not in parts:
         return None
     try:
-        return msgspec.json.decode(parts[CALIBRATION_PART], type=Calibrator)
+        found = msgspec.json.decode(parts[CALIBRATION_PART], type=dict[str, Any])
+        if "lines" in found:
+            return msgspec.convert(found, ClassCalibrator)
+        return msgspec.convert(found, Calibrator)
     except msgspec.MsgspecError as error:
         raise BundleError(
             f"{CALIBRATION_PART} of the bundle cannot be read: {error}. Train and deploy the model again."
@@ -88,10 +89,10 @@ def calibrated(parts: Mapping[str, bytes], scores: Array) -> Array:
 class CalibratedScorer:
     """A scorer whose scores are calibrated before anybody sees them."""
 
-    def __init__(self, scorer: Scorer, calibrator: Calibrator) -> None:
-        """Put a calibrator behind a scorer of one probability per row."""
+    def __init__(self, scorer: Scorer, calibrator: Calibrator | ClassCalibrator) -> None:
+        """Put a calibrator behind a scorer of probabilities."""
         self._scorer = scorer
-        self._knots = np.array(calibrator.scores), np.array(calibrator.probabilities)
+        self._calibrated = calibrator.ready()
 
     @property
     def features(self) -> int:
@@ -99,9 +100,9 @@ class CalibratedScorer:
         return self._scorer.features
 
     def score(self, vectors: Array) -> Array:
-        """Give one probability per row, shape (n,).
+        """Give one probability per row, shape (n,); of k classes one for each, shape (n, k).
 
         Raises:
             BundleError: The rows have another width than the model.
         """
-        return along(*self._knots, self._scorer.score(vectors))
+        return self._calibrated(self._scorer.score(vectors))

@@ -5,6 +5,13 @@ measured in production mean the same thing. Every function is pure, and refuses 
 giving a plausible wrong one.
 """
 
+from mlops_assets.statistics.class_reliability import (
+    classwise_ece,
+    classwise_ece_interval,
+    top_label,
+    top_label_ece,
+    top_label_ece_interval,
+)
 from mlops_assets.statistics.classification import (
     TopScores,
     auc,
@@ -76,6 +83,8 @@ __all__ = [
     "class_hits",
     "class_log_losses",
     "class_probabilities",
+    "classwise_ece",
+    "classwise_ece_interval",
     "delong",
     "delong_paired",
     "drawn_difference",
@@ -103,6 +112,9 @@ __all__ = [
     "reliability",
     "rmse",
     "smallest_detectable",
+    "top_label",
+    "top_label_ece",
+    "top_label_ece_interval",
     "top_scores",
     "units_of",
     "wald",

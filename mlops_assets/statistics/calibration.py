@@ -49,7 +49,7 @@ def isotonic_line(y: npt.ArrayLike, p: npt.ArrayLike) -> Line:
     middles = np.add.reduceat(scores * sizes, starts) / np.add.reduceat(sizes, starts)
     short = 1 / (happened.size + 2)
     heights = np.clip(fitted.x[starts], short, 1 - short)
-    return _line(
+    return line_of(
         np.r_[0.0, middles, 1.0],
         np.r_[heights[0] * (1 - EDGE), heights, heights[-1] + (1 - heights[-1]) * EDGE],
     )
@@ -89,7 +89,7 @@ def platt_line(y: npt.ArrayLike, p: npt.ArrayLike) -> Line:
         )
     knots = np.arange(-STEEPEST, STEEPEST + STEP / 2, STEP)
     chances = np.clip(expit(line[0] * knots + line[1]), NEARLY_CERTAIN, 1 - NEARLY_CERTAIN)
-    return _line(expit(knots), chances)
+    return line_of(expit(knots), chances)
 
 
 def drawn(line: Line, p: npt.ArrayLike) -> Array:
@@ -108,7 +108,7 @@ def _loss(raw: Array, target: Array) -> float:
     return float(np.sum(np.logaddexp(0, raw) - target * raw))
 
 
-def _line(scores: Array, chances: Array) -> Line:
+def line_of(scores: Array, chances: Array) -> Line:
     """Give knots of so many digits, of equal scores the last, never falling."""
     rounded = np.array([[float(f"{value:.{DIGITS}g}") for value in values] for values in (scores, chances)])
     last = np.r_[rounded[0, 1:] > rounded[0, :-1], True]

@@ -61,14 +61,14 @@ def class_log_losses(y: npt.ArrayLike, p: npt.ArrayLike) -> Array:
     >>> class_log_losses([0, 1], [[0.5, 0.5], [0.75, 0.25]]).round(4).tolist()
     [0.6931, 1.3863]
     """
-    codes, forecast = _both(y, p)
+    codes, forecast = class_pairs(y, p)
     given = forecast[np.arange(len(codes)), codes]
     return np.asarray(-np.log(np.maximum(given, SMALLEST_PROBABILITY)))
 
 
 def class_hits(y: npt.ArrayLike, p: npt.ArrayLike) -> Array:
     """Give, per row, 1 where the most probable class happened and 0 elsewhere; of equal ones the first counts."""
-    codes, forecast = _both(y, p)
+    codes, forecast = class_pairs(y, p)
     return np.asarray(forecast.argmax(axis=1) == codes, dtype=np.float64)
 
 
@@ -81,7 +81,7 @@ def macro_auc(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[float, Array]:
     Raises:
         StatisticsInputError: A class has fewer than two rows, or `p` holds no probabilities.
     """
-    codes, forecast = _both(y, p)
+    codes, forecast = class_pairs(y, p)
     total, adds = 0.0, np.zeros(len(codes))
     for place in range(forecast.shape[1]):
         positive = codes == place
@@ -92,7 +92,12 @@ def macro_auc(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[float, Array]:
     return total / forecast.shape[1], adds / forecast.shape[1]
 
 
-def _both(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.intp], Array]:
+def class_pairs(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.intp], Array]:
+    """Give class codes and probabilities that belong together.
+
+    Raises:
+        StatisticsInputError: They do not, or `p` holds no probabilities.
+    """
     forecast = class_probabilities(p)
     codes = class_codes(y, classes=forecast.shape[1])
     same_length(y=codes, score=forecast)

@@ -15,7 +15,7 @@ from mlops_assets.statistics.inputs import (
     share,
 )
 from mlops_assets.statistics.intervals import Interval, Rows, mean_interval, wilson
-from mlops_assets.statistics.resampling import draws, units_of
+from mlops_assets.statistics.resampling import Units, draws, units_of
 
 
 class ReliabilityBin(NamedTuple):
@@ -35,7 +35,7 @@ def reliability(
     Equal forecasts stay together, so a constant forecast has one bin. The interval of each rate is Wilson's; with
     `clusters`, that of a mean over clusters, cut at 0 and 1, where the bin holds rows of two or more.
     """
-    happened, forecast, bin_of_row, count = _binned(y, p, bins=bins)
+    happened, forecast, bin_of_row, count = binned(y, p, bins=bins)
     found = []
     for place in range(count):
         rows = np.flatnonzero(bin_of_row == place)
@@ -60,7 +60,7 @@ def ece(y: npt.ArrayLike, p: npt.ArrayLike, *, bins: int = 10) -> float:
     >>> round(ece([0, 1, 1, 1], [0.2, 0.2, 0.9, 0.9]), 4)
     0.2
     """
-    happened, forecast, bin_of_row, count = _binned(y, p, bins=bins)
+    happened, forecast, bin_of_row, count = binned(y, p, bins=bins)
     return float(np.abs(np.bincount(bin_of_row, weights=forecast - happened, minlength=count)).sum() / happened.size)
 
 
@@ -80,13 +80,16 @@ def ece_interval(
     triangle inequality it is never further from the true one than the gaps of the bins are from their true ones, in
     sum; the bootstrap says how far that is. An interval that begins at 0 is one in which noise may explain everything.
     """
-    happened, forecast, bin_of_row, count = _binned(y, p, bins=bins)
-    n = happened.size
-    units = units_of(n, clusters, seed=seed)
-    cells = units.of_row * count + bin_of_row
-    gaps = np.bincount(cells, weights=forecast - happened, minlength=units.number * count).reshape(units.number, count)
+    happened, forecast, bin_of_row, count = binned(y, p, bins=bins)
+    units = units_of(happened.size, clusters, seed=seed)
+    gaps = summed(units, forecast - happened, bin_of_row, count)
+    return gaps_interval(gaps, units, seed=seed, resamples=resamples, confidence=confidence)
+
+
+def gaps_interval(gaps: Array, units: Units, *, seed: int, resamples: int, confidence: float) -> Interval:
+    """Give the interval of the sum of absolute gaps per row, of sums of forecast less truth by unit and cell."""
     sizes = np.bincount(units.of_row, minlength=units.number).astype(np.float64)
-    mean = gaps.sum(axis=0) / n
+    mean = gaps.sum(axis=0) / sizes.sum()
     off = [
         np.abs(np.einsum("du,ub->db", weights, gaps) / np.einsum("du,u->d", weights, sizes)[:, None] - mean).sum(axis=1)
         for weights in draws(units, seed=seed, resamples=resamples)
@@ -96,8 +99,14 @@ def ece_interval(
     return Interval(max(0.0, found - reach), min(1.0, found + reach))
 
 
-def _binned(y: npt.ArrayLike, p: npt.ArrayLike, *, bins: int) -> tuple[npt.NDArray[np.bool_], Array, Rows, int]:
-    """Give labels, forecasts, the bin of each row and how many bins there are."""
+def summed(units: Units, values: Array, cell: Rows, cells: int) -> Array:
+    """Give the sums of values over rows by unit and cell, shape (units, cells)."""
+    table = np.bincount(units.of_row * cells + cell, weights=values, minlength=units.number * cells)
+    return table.astype(np.float64).reshape(units.number, cells)
+
+
+def binned(y: npt.ArrayLike, p: npt.ArrayLike, *, bins: int) -> tuple[npt.NDArray[np.bool_], Array, Rows, int]:
+    """Give labels, forecasts, the bin of each row and how many bins of like mass there are."""
     happened, forecast = labels(y), probabilities(p)
     same_length(y=happened, score=forecast)
     if bins < 1:

@@ -11,7 +11,7 @@ from mlops_assets.digests import canonical_json
 from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.records import Params, Task, Trial
 from mlops_assets.scoring.calibration import CALIBRATION_PART, calibrated
-from mlops_assets.training.calibrating import Calibration, find_calibrator
+from mlops_assets.training.calibrating import KINDS, Calibration, find_calibrator
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.cluster import Cluster, FitsOnCluster
 from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
@@ -53,9 +53,9 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     )
     calibration: Calibration = Field(
         default="none",
-        description="How scores become probabilities that come true: by a line found on the `validation_days`, "
-        "`isotonic` or `platt`, or `auto`, which takes what loses least there, leaving scores alone included. "
-        "Binary models only.",
+        description="How scores become probabilities that come true, as found on the `validation_days`: `isotonic`, "
+        "for yes or no `platt`, for several classes `temperature`; or `auto`, which takes what loses least there, "
+        "leaving scores alone included.",
     )
 
     @model_validator(mode="after")
@@ -86,10 +86,20 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
         for name, among in self.tuning.search.items() if self.tuning else ():
             for value in among.ends:
                 trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
-        if self.calibration != "none" and task != "binary":
+        self._require_a_calibration(task)
+
+    def _require_a_calibration(self, task: Task) -> None:
+        if self.calibration == "none":
+            return
+        if task not in KINDS:
             raise DeclarationError(
-                f"`calibration` turns a score into the chance of a yes, and a {task} model has none. Leave it out.",
+                f"`calibration` is of chances, and a {task} model states none. Leave it out.", task=task
+            )
+        if self.calibration not in (known := ("auto", *KINDS[task].methods)):
+            raise DeclarationError(
+                f"`calibration: {self.calibration}` is not for a {task} model. Use one of {', '.join(known)}.",
                 task=task,
+                calibration=self.calibration,
             )
 
     def _require_what_a_cluster_can_do(self) -> None:
@@ -145,7 +155,7 @@ def fit(
     newest = _newest(data, days=policy.validation_days)
     twin = fitted_on(data.take(~newest))
     scores = trainer.score(twin.parts, data.X[newest])
-    calibrator = find_calibrator(policy.calibration, data.y[newest], scores, data.times[newest])
+    calibrator = find_calibrator(policy.calibration, data.y[newest], scores, data.times[newest], task=data.task)
     if calibrator is None:
         return fitted
     return replace(fitted, parts={**fitted.parts, CALIBRATION_PART: canonical_json(calibrator)})

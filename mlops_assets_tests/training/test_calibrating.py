@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.evaluation import BusinessValue
 from mlops_assets.scoring import CALIBRATION_PART, calibrator_of
-from mlops_assets.statistics import ece, log_loss
+from mlops_assets.statistics import class_log_losses, classwise_ece, ece, log_loss, top_label_ece
 from mlops_assets.training import TRAINERS, TrainingPolicy, TrainingWindow, fit, score, trainer_named
 from mlops_assets.training.calibrating import find_calibrator
 
@@ -121,8 +121,10 @@ def test_calibration_without_days_or_of_another_task_is_refused_when_it_is_decla
     """Each with what to write instead."""
     with pytest.raises(ValidationError, match="Set `validation_days`"):
         TrainingPolicy(calibration="auto")
-    with pytest.raises(DeclarationError, match="a regression model has none"):
+    with pytest.raises(DeclarationError, match="a regression model states none"):
         TrainingPolicy(calibration="auto", validation_days=7, params={}).require_task("regression")
+    with pytest.raises(DeclarationError, match="Use one of auto, temperature, isotonic"):
+        TrainingPolicy(calibration="platt", validation_days=7).require_task("multiclass")
 
 
 def test_deciding_where_it_pays_brings_the_most_that_any_threshold_brings_on_the_validation_days():
@@ -137,3 +139,43 @@ def test_deciding_where_it_pays_brings_the_most_that_any_threshold_brings_on_the
     best = np.cumsum(gains).max() * 1000 / len(y)
     assert chosen > 0.97 * best
     assert trade.per_1000(y, score_) < 0.8 * best
+
+
+@pytest.mark.parametrize("method", ["temperature", "isotonic", "auto"])
+def test_an_overfitted_model_of_classes_comes_out_as_sure_as_it_may_be(method):
+    """In its answer and in every class, on rows of later days."""
+    learnt, later = draw("multiclass", n=3000), draw("multiclass", n=4000, seed=9)
+    params = {**OVERFIT, "num_iterations": 100}
+    raw = fitted(learnt, params=params)
+    mended = fitted(learnt, params=params, validation_days=20, patience=1000, calibration=method)
+
+    before, after = (score(model.trainer, model.parts, later.X) for model in (raw, mended))
+
+    assert class_log_losses(later.y, after).mean() < class_log_losses(later.y, before).mean() - 0.1
+    assert top_label_ece(later.y, after) < 0.5 * top_label_ece(later.y, before)
+    assert classwise_ece(later.y, after) < 0.6 * classwise_ece(later.y, before)
+
+
+def test_auto_leaves_calibrated_classes_alone():
+    """And takes the temperature where a model is too sure by one measure in all its classes."""
+    generator = np.random.default_rng(5)
+    chances = softmax(generator.normal(size=(6000, 3)), axis=1)
+    y = (generator.random(6000)[:, None] > chances.cumsum(axis=1)).sum(axis=1).astype(float)
+    times = np.datetime64("2013-03-01", "us") + np.arange(6000) * np.timedelta64(300, "s")
+
+    assert find_calibrator("auto", y, chances, times, task="multiclass") is None
+
+    too_sure = chances**3 / (chances**3).sum(axis=1, keepdims=True)
+    found = find_calibrator("auto", y, too_sure, times, task="multiclass")
+    assert found.method == "temperature"
+    assert set(found.log_losses) == {"none", "temperature", "isotonic"}
+    assert found(too_sure) == pytest.approx(chances, abs=0.02)
+
+
+def test_a_class_seldom_seen_on_the_validation_days_is_refused():
+    """What is found on a handful of rows says more about chance."""
+    y = np.repeat([0.0, 1.0, 2.0], [500, 500, 5])
+    times = np.datetime64("2013-03-01", "us") + np.arange(1005) * np.timedelta64(1, "h")
+
+    with pytest.raises(TrainingError, match="5 are of the rarest class"):
+        find_calibrator("isotonic", y, np.full((1005, 3), 1 / 3), times, task="multiclass")
