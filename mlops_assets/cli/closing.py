@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops_assets.cli.project import Project
-from mlops_assets.cli.replay import Traffic
+from mlops_assets.cli.traffic import Traffic
 from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.steps import check_parity, sealed_predictions
 from mlops_assets.orchestration.steps.comparing import Month, by_month

@@ -17,9 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from mlops_assets.cli.closing import Closing, close, show
 from mlops_assets.cli.project import Project
-from mlops_assets.cli.replay import Fault, Replay
+from mlops_assets.cli.replay import Replay
 from mlops_assets.cli.running import start, use
 from mlops_assets.cli.stack import Stack
+from mlops_assets.cli.world import Fault
 from mlops_assets.errors import StackError
 from mlops_assets.orchestration.partitions import REFRESH_WAIT
 from mlops_assets.orchestration.resources import replay_time, set_replay_time

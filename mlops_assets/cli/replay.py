@@ -5,28 +5,21 @@ the home is moved. What follows from that is the product's own doing: Dagster's 
 it measured, weighs the findings and retrains.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.client import HTTPConnection, HTTPException
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from time import monotonic, sleep
-from urllib.parse import urlsplit
 
 import dagster as dg
-import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mlops_assets.cli.project import Project
-from mlops_assets.errors import DeclarationError, StackError
-from mlops_assets.features import FeatureModule
-from mlops_assets.features.columns import as_declared
+from mlops_assets.cli.traffic import Client, Traffic, send_all
+from mlops_assets.cli.world import Fault, World
+from mlops_assets.errors import StackError
 from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, span_of
+from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT
 from mlops_assets.orchestration.project import daily_tables
 from mlops_assets.orchestration.release_chain import BY_PEOPLE
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
@@ -47,115 +40,7 @@ LOOK_S = 0.2
 HISTORY_AT_MOST = 366  # days brought in as one run: it reads and commits once
 RECENT = 200  # decisions a client asks again while a release is under way, as clients with retries do
 
-Fault = Callable[[pa.Table], pa.Table]
 Say = Callable[[str], None]
-
-
-@dataclass
-class Traffic:
-    """What the client saw of the endpoint: requests sent, those sent while a release was under way, every failure."""
-
-    requests: int = 0
-    during_releases: int = 0
-    failures: list[str] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock, repr=False)
-
-    def note(self, *, again: bool, failure: str | None) -> None:
-        """Note a request, one that is asked again during a release, and what was wrong with its answer if anything."""
-        with self._lock:
-            self.requests += 1
-            self.during_releases += again
-            if failure:
-                self.failures.append(failure)
-
-
-class World:
-    """The history of the project's partitioned tables, as their archives hold it."""
-
-    def __init__(self, project: Project) -> None:
-        self._tables = {name: table for name, table in project.tables.items() if table[1].partitions}
-        self._landing = project.home.landing
-
-    def history(self, table: str) -> pa.Table:
-        """Give all rows of a table.
-
-        Raises:
-            DeclarationError: The table has no partitions.
-        """
-        if table not in self._tables:
-            raise DeclarationError(
-                f"Table {table} is read whole, so it has no days that could be played one after the other. Declare its "
-                "`partitions` and `time_column` to play it.",
-                table=table,
-            )
-        folder, declared = self._tables[table]
-        return declared.source.read(None, variables={"here": str(folder), "landing": str(self._landing)})
-
-    def land(self, day: str, faults: Mapping[str, Fault]) -> None:
-        """Let the batches of `day` arrive as files, faulty where a fault is planned."""
-        for name, (folder, declared) in self._tables.items():
-            nowhere = self._landing / "nothing has landed here yet"
-            rows = declared.source.read(span_of(day), variables={"here": str(folder), "landing": str(nowhere)})
-            rows = faults[name](rows) if name in faults else rows
-            path = self._landing / name / f"{day}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            pq.write_table(rows, part)
-            part.replace(path)
-
-
-class Client:
-    """Whoever asks for a model's predictions: one request per decision, over one connection that is kept open."""
-
-    def __init__(self, folder: ModelFolder, world: World, *, url: str, traffic: Traffic) -> None:
-        about = folder.declaration.decisions
-        module = FeatureModule.load(folder.features_source, name=folder.name)
-        history = world.history(about.table)
-        decided = pc.subtract(history[about.time], pa.scalar(about.lead, pa.duration("us")))
-        order = pc.sort_indices(decided)
-        self._decided = decided.take(order)
-        self._keys = history[about.key].take(order)
-        self._rows = as_declared(history, module.request).take(order)
-        self._path = f"/models/{folder.name}/predict"
-        self._address = urlsplit(url)
-        self._connection: HTTPConnection | None = None
-        self._traffic = traffic
-
-    def due(self, start: datetime, end: datetime) -> list[bytes]:
-        """Give the bodies of the requests for the decisions that fall due in [start, end), in order."""
-        inside = pc.and_(
-            pc.greater_equal(self._decided, pa.scalar(start, self._decided.type)),
-            pc.less(self._decided, pa.scalar(end, self._decided.type)),
-        )
-        columns = (self._decided.filter(inside), self._keys.filter(inside), self._rows.filter(inside))
-        return [
-            msgspec.json.encode({"request_id": key, "at": at, "instances": [row]})
-            for at, key, row in zip(*(column.to_pylist() for column in columns), strict=True)
-        ]
-
-    def send(self, body: bytes, *, again: bool = False) -> None:
-        """Ask for a prediction, and note what came of it."""
-        self._traffic.note(again=again, failure=self._ask(body))
-
-    def _ask(self, body: bytes) -> str | None:
-        try:
-            if self._connection is None:
-                self._connection = HTTPConnection(self._address.hostname or "", self._address.port, timeout=30)
-            self._connection.request("POST", self._path, body, {"content-type": "application/json"})
-            answer = self._connection.getresponse()
-            text = answer.read()
-        except (OSError, HTTPException) as error:
-            self._connection = None
-            return f"{self._path}: {type(error).__name__}: {error}"
-        if answer.status != 200:
-            return f"{self._path}: HTTP {answer.status}: {text[:300].decode(errors='replace')}"
-        return None
-
-
-def _send_all(due: tuple[Client, Sequence[bytes]]) -> None:
-    client, bodies = due
-    for body in bodies:
-        client.send(body)
 
 
 class Replay:
@@ -247,7 +132,7 @@ class Replay:
         until = now + DAY
         due = {client: client.due(now, until) for client in self._clients}
         with ThreadPoolExecutor(max_workers=len(due) or 1) as asking:  # each model has a client of its own
-            list(asking.map(_send_all, due.items()))
+            list(asking.map(send_all, due.items()))
         self._recent = [(client, body) for client, bodies in due.items() for body in bodies[-RECENT // len(due) :]]
         day = (now - REFRESH_WAIT).date().isoformat()
         for again in self._late(day):

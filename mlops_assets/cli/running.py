@@ -4,9 +4,10 @@ import os
 
 import click
 
+from mlops_assets.cli.ports import Ports
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.servers import Addresses
-from mlops_assets.cli.stack import Ports, Stack, read_state
+from mlops_assets.cli.stack import Stack, read_state
 from mlops_assets.errors import StackError
 
 

@@ -12,7 +12,6 @@ import fcntl
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -27,6 +26,7 @@ import msgspec
 
 from mlops_assets.cli import processes
 from mlops_assets.cli.dagster_settings import EVENTS_AT_ONCE, lay_out_dagster
+from mlops_assets.cli.ports import USUAL, Ports, any_port, choose_port
 from mlops_assets.cli.processes import Group, Guard
 from mlops_assets.cli.servers import HOST, Addresses, Server, Site, all_servers
 from mlops_assets.errors import StackError
@@ -34,8 +34,6 @@ from mlops_assets.errors import StackError
 START_TIMEOUT_S: Final = 300.0  # a busy machine of two cores takes a minute; a server that dies is noticed at once
 STOP_GRACE_S: Final = 8.0
 POLL_S: Final = 0.1
-USUAL_PORTS: Final = {"dagster": 3000, "mlflow": 5000, "endpoint": 8080}
-PORTS_TRIED: Final = 100
 LOG_LINES_SHOWN: Final = 15
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -51,15 +49,6 @@ SETTINGS: Final = {
     "OMP_WAIT_POLICY": "passive",
     "PYTHONUNBUFFERED": "1",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Ports asked for; None takes the usual one, or the next free one."""
-
-    dagster: int | None = None
-    mlflow: int | None = None
-    endpoint: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +96,7 @@ class Stack:
         *,
         project: str | Path = ".",
         module: str = "mlops_assets.definitions",
-        ports: Ports = Ports(),
+        ports: Ports = USUAL,
         say: Callable[[str], None] = lambda line: None,
         servers: Callable[[Site], Sequence[Server]] = all_servers,
         prepare: Callable[[], None] = lambda: None,
@@ -337,40 +326,6 @@ class Stack:
 
     def _log(self, server: str) -> Path:
         return self.home / "logs" / f"{server.replace(' ', '-')}.log"
-
-
-def choose_port(name: str, asked: int | None) -> int:
-    """Give the port asked for if it is free, else the first free one from the usual one upwards.
-
-    Raises:
-        StackError: It is in use.
-    """
-    if asked is not None and not is_free(asked):
-        raise StackError(
-            f"Port {asked}, asked for with --{name}-port, is in use by another program. "
-            f"End that program, or leave --{name}-port out to take the next free port.",
-            port=asked,
-        )
-    usual = USUAL_PORTS[name]
-    for port in (asked,) if asked is not None else range(usual, usual + PORTS_TRIED):
-        if is_free(port):
-            return port
-    raise StackError(f"{PORTS_TRIED} ports from {usual} on are in use. Name a free one with --{name}-port.", port=usual)
-
-
-def any_port() -> int:
-    """Give a free port that the system chooses."""
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def is_free(port: int) -> bool:
-    """Tell whether a server could listen on `port` of the loopback address."""
-    try:
-        socket.create_server((HOST, port)).close()
-    except OSError:
-        return False
-    return True
 
 
 def last_lines(log: Path) -> str:

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 import mlops_assets
-from mlops_assets.cli.stack import Ports, Stack, any_port
+from mlops_assets.cli.ports import Ports, any_port
+from mlops_assets.cli.stack import Stack
 from mlops_assets.orchestration.resources import set_replay_time
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._browser import ARGUMENTS, SIZE, Dagster, chromium

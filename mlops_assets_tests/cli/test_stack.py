@@ -15,9 +15,10 @@ import msgspec
 import pytest
 
 from mlops_assets.cli import processes
+from mlops_assets.cli.ports import Ports
 from mlops_assets.cli.processes import Group
 from mlops_assets.cli.servers import HOST, Server, Site
-from mlops_assets.cli.stack import STACK_OF, Ports, Stack, StackState, read_state
+from mlops_assets.cli.stack import STACK_OF, Stack, StackState, read_state
 from mlops_assets.errors import StackError
 from mlops_assets_tests.cli import tiny_stack
 from mlops_assets_tests.cli.tiny_stack import TinyStack, tiny_servers

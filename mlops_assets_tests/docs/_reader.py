@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops_assets.cli.stack import any_port
+from mlops_assets.cli.ports import any_port
 from mlops_assets_tests._commands import run, says, stack_up
 
 DOCS = Path(__file__).parents[2] / "docs"

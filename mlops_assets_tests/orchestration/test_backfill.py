@@ -11,7 +11,7 @@ import httpx
 import pytest
 from deltalake import DeltaTable
 
-from mlops_assets.cli.stack import any_port
+from mlops_assets.cli.ports import any_port
 from mlops_assets.orchestration.resources import set_replay_time
 from mlops_assets_tests._commands import environment
 from mlops_assets_tests._shop import FIRST_DAY, PACKAGE, days, orders
