@@ -1,6 +1,6 @@
 """The commands of `mlops`. Imports that take long stand inside the commands that need them."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from mlops_assets.cli.options import HOME, REASON, WHO, project_of
 if TYPE_CHECKING:
     from mlops_assets.cli.project import Project
 
+DAY = click.DateTime(["%Y-%m-%d"])
 PORTS = (
     click.option("--dagster-port", type=int, help="Port of Dagster's pages; default: 3000, or the next free one."),
     click.option("--mlflow-port", type=int, help="Port of MLflow's pages; default: 5000, or the next free one."),
@@ -30,14 +31,14 @@ def _with_ports(command: Any) -> Any:
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="CSV or Parquet file to learn from.",
+    help="CSV, JSON lines or Parquet file to learn from.",
 )
 @click.option("--key", required=True, help="Column that names a row.")
 @click.option("--time", required=True, help="Column that says when it happened.")
 @click.option("--label", required=True, help="Column to predict.")
 @click.option("--model", help="Name of the model; default: the file's.")
 def new(path: Path, data: Path, key: str, time: str, label: str, model: str | None) -> None:
-    """Make a project of your own with a first model over a CSV or Parquet file."""
+    """Make a project of your own with a model over a data file."""
     from mlops_assets.cli.new import make_project
 
     made = make_project(path, data=data, key=key, time=time, label=label, model=model)
@@ -52,7 +53,7 @@ def new(path: Path, data: Path, key: str, time: str, label: str, model: str | No
 @HOME
 @_with_ports
 def up(home: str | None, dagster_port: int | None, mlflow_port: int | None, endpoint_port: int | None) -> None:
-    """Start the stack: Dagster, MLflow and the endpoint, until Ctrl-C."""
+    """Start Dagster, MLflow and the endpoint, until Ctrl-C."""
     from mlops_assets.cli.running import start
 
     with start(project_of(home), dagster=dagster_port, mlflow=mlflow_port, endpoint=endpoint_port) as stack:
@@ -81,7 +82,7 @@ def demo(
     json_file: Path | None,
     fresh: bool,
 ) -> None:
-    """Play the life of two models on New York's flights of 2013, and say what happened."""
+    """Play flights of 2013 to two models, and say what happened."""
     from mlops_assets.cli.demo import run_demo
 
     run_demo(
@@ -96,10 +97,10 @@ def demo(
 
 @click.command()
 @HOME
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day to play live.")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day not to play.")
+@click.option("--from", "start", type=DAY, required=True, help="First day to play live.")
+@click.option("--to", "end", type=DAY, required=True, help="First day not to play.")
 def replay(home: str | None, start: datetime, end: datetime) -> None:
-    """Play the project's history to a running stack, day by day, as if it were happening."""
+    """Play the project's history to a running stack, day by day."""
     from mlops_assets.cli.replay import Replay
     from mlops_assets.cli.running import running_stack
 
@@ -116,15 +117,20 @@ def replay(home: str | None, start: datetime, end: datetime) -> None:
 
 @click.command()
 @HOME
-@click.argument("first", required=False)
-@click.argument("last", required=False)
-def refresh(home: str | None, first: str | None, last: str | None) -> None:
-    """Bring data in: the days FIRST to LAST, or every day that has arrived and is not in yet."""
+@click.argument("first", required=False, type=DAY)
+@click.argument("last", required=False, type=DAY)
+def refresh(home: str | None, first: datetime | None, last: datetime | None) -> None:
+    """Bring in the days FIRST to LAST, or all that have arrived.
+
+    Without FIRST, every day that is not in yet; tables without days are read whole either way.
+    """
     from mlops_assets.cli.showing import telling_quarantines
     from mlops_assets.orchestration.project import daily_tables
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.schedules import missing_days
 
+    if first and last and last < first:
+        raise click.UsageError(f"{last:%Y-%m-%d} is before {first:%Y-%m-%d}, so no day lies between. Swap the two.")
     project = project_of(home)
     time = now(project.home)
     with telling_quarantines(project):
@@ -134,8 +140,8 @@ def refresh(home: str | None, first: str | None, last: str | None) -> None:
         if first and not daily:
             raise click.ClickException("No table of this project comes in days; all are read whole: leave them out.")
         if first:
-            begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
-            days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
+            count = ((last or first) - first).days + 1
+            days = [(first + timedelta(days=n)).date().isoformat() for n in range(count)]
         _bring_in(project, [days] if first else missing_days(daily, project.home, time, sources=project.tables), time)
     click.echo("It is in." if first else f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
 
@@ -155,7 +161,10 @@ def _bring_in(project: "Project", runs: list[list[str]], time: datetime) -> None
 @REASON
 @click.option("--as", "who", help="Who asks; default: the account you are logged in as.")
 def train(home: str | None, model: str, reason: str, who: str | None) -> None:
-    """Ask for a model to be trained, judged and, if it may, released. Dagster's daemon does it within a minute."""
+    """Ask for MODEL to be trained, judged and released if it may.
+
+    The daemon of a running stack does it within a minute.
+    """
     from mlops_assets.cli.people import ask_for_training
 
     decision = ask_for_training(project_of(home), model, reason=reason, who=who)
@@ -171,7 +180,10 @@ def train(home: str | None, model: str, reason: str, who: str | None) -> None:
 @click.option("--note", default="", help="What there is to know about it.")
 @click.option("--as", "who", help="Who reports it; default: the account you are logged in as.")
 def event(home: str | None, model: str, event: str, note: str, who: str | None) -> None:
-    """Report a business EVENT about MODEL; its retraining policy says whether that calls for retraining."""
+    """Report a business EVENT about MODEL.
+
+    Its retraining policy says whether that calls for retraining.
+    """
     from mlops_assets.cli.people import report_event
 
     report_event(project_of(home), model, event, note=note, who=who)
@@ -186,7 +198,7 @@ def event(home: str | None, model: str, event: str, note: str, who: str | None) 
 @click.option("--reason", required=True, help="Why.")
 @click.option("--reject", is_flag=True, help="Reject this version for good.")
 def approve(home: str | None, model: str, digest: str, who: str | None, reason: str, reject: bool) -> None:
-    """Approve, or reject, the version of MODEL whose dossier you read."""
+    """Approve or reject the version whose dossier you read."""
     from mlops_assets.cli.people import decide_about
 
     decision = decide_about(project_of(home), model, digest=digest, who=who, reason=reason, approve=not reject)
@@ -202,7 +214,7 @@ def approve(home: str | None, model: str, digest: str, who: str | None, reason: 
 @REASON
 @WHO
 def rollback(home: str | None, model: str, reason: str, who: str | None) -> None:
-    """Bring the version of MODEL before the current one live again, at once."""
+    """Bring back the version of MODEL before the live one."""
     from mlops_assets.cli.people import bring_back
     from mlops_assets.cli.running import running_stack
 

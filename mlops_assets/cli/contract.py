@@ -14,7 +14,7 @@ def contract() -> None:
 @HOME
 @click.argument("table")
 def show(home: str | None, table: str) -> None:
-    """Show what TABLE promises, and by which version its days were judged."""
+    """Show what TABLE promises, and what its days were judged by."""
     from mlops_assets.cli.showing_contracts import show_contract
 
     show_contract(project_of(home), table)
@@ -24,9 +24,10 @@ def show(home: str | None, table: str) -> None:
 @HOME
 @click.argument("table", required=False)
 def diff(home: str | None, table: str | None) -> None:
-    """Show what is declared otherwise than rows were last judged by, and what that makes of stored rows.
+    """Show what has changed since rows were last judged.
 
-    Ends with exit code 1 if a change would be refused, because it breaks somebody under the same version.
+    What is declared otherwise than they were judged by, and how many stored rows that would refuse or free. Ends with
+    exit code 1 if a change would be refused, because it breaks somebody under the same version.
     """
     from mlops_assets.cli.showing_contracts import show_changes
 

@@ -10,7 +10,10 @@ from mlops_assets.cli.options import HOME, REASON, WHO, project_of
 @click.argument("table")
 @click.option("--version", "number", type=int, help="Show this version, with its partitions.")
 def table(home: str | None, table: str, number: int | None) -> None:
-    """Show the versions of TABLE (validated/flights): when, rows, digest, and which models were trained on them."""
+    """Show the versions of TABLE, and who was trained on them.
+
+    TABLE is such as validated/flights. Each version stands with its time, rows and digest.
+    """
     from mlops_assets.cli.keeping import show_table
 
     show_table(project_of(home), table, number)
@@ -20,7 +23,10 @@ def table(home: str | None, table: str, number: int | None) -> None:
 @HOME
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
 def retention(home: str | None, dry_run: bool) -> None:
-    """Delete what is older than declared; never what a live, approved or held model was trained on."""
+    """Delete what is older than declared, and not protected.
+
+    What a live, approved or held model was trained on is never deleted.
+    """
     from mlops_assets.cli.keeping import run_retention
 
     run_retention(project_of(home), dry_run=dry_run)
@@ -32,7 +38,10 @@ def retention(home: str | None, dry_run: bool) -> None:
 @REASON
 @WHO
 def hold(home: str | None, version: str, reason: str, who: str | None) -> None:
-    """Keep what MODEL@V was trained on, whatever retention says, until the hold is released."""
+    """Keep what MODEL@V was trained on, whatever retention says.
+
+    Until the hold is released.
+    """
     from mlops_assets.cli.keeping import change_hold
 
     late = change_hold(project_of(home), version, reason=reason, who=who, release=False)
@@ -47,7 +56,10 @@ def hold(home: str | None, version: str, reason: str, who: str | None) -> None:
 @REASON
 @WHO
 def release_hold(home: str | None, version: str, reason: str, who: str | None) -> None:
-    """Release the hold on MODEL@V; retention may then delete what nothing else protects."""
+    """Release the hold on MODEL@V.
+
+    Retention may then delete what nothing else protects.
+    """
     from mlops_assets.cli.keeping import change_hold
 
     change_hold(project_of(home), version, reason=reason, who=who, release=True)

@@ -17,9 +17,9 @@ LATER = click.option("--later", is_flag=True, help="Put it on record only, and l
 
 @click.group()
 def quarantine() -> None:
-    """Show what was held back, and let it flow on: waived, corrected, or judged again.
+    """Show what was held back, and let it flow on.
 
-    DAY is left out for a table that is read whole.
+    Rules are waived, batches corrected or judged again. DAY is left out for a table that is read whole.
     """
 
 
@@ -27,7 +27,7 @@ def quarantine() -> None:
 @HOME
 @click.argument("table", required=False)
 def list_(home: str | None, table: str | None) -> None:
-    """List the batches that are held or blocked, or have waived rules."""
+    """List batches that are held, blocked or have waived rules."""
     from mlops_assets.cli.held_back import show_list
 
     show_list(project_of(home), table)
@@ -38,7 +38,10 @@ def list_(home: str | None, table: str | None) -> None:
 @TABLE
 @DAY
 def show(home: str | None, table: str, day: str | None) -> None:
-    """Show the held rows of a batch, each with rule, value and reason, and what people said about it."""
+    """Show the held rows of a batch, and what people said of it.
+
+    Each row stands with rule, value and reason.
+    """
     from mlops_assets.cli.held_back import show_batch
 
     show_batch(project_of(home), table, day)
@@ -55,9 +58,10 @@ def show(home: str | None, table: str, day: str | None) -> None:
 def waive(
     home: str | None, table: str, day: str | None, rules: tuple[str, ...], reason: str, who: str | None, later: bool
 ) -> None:
-    """Let rules hold no row of a batch back any more, and drive it on.
+    """Let rules hold back no row of a batch any more.
 
-    Structure, and keys that must be unique, cannot be waived: the tables and joins rely on them.
+    The batch is judged again and driven on. Structure, and keys that must be unique, cannot be waived: tables and
+    joins rely on them.
     """
     from mlops_assets.cli.redriving import waive_rules
 
@@ -83,9 +87,9 @@ def waive(
 def correct(
     home: str | None, table: str, day: str | None, file: Path, reason: str, who: str | None, later: bool
 ) -> None:
-    """Let the rows of a file stand in for what the source sent, and drive the batch on.
+    """Let a file stand in for what the source sent.
 
-    The file is checked first. Earlier rows stay in the history of the tables.
+    It is checked first, then the batch is judged again and driven on. Earlier rows stay in the history of the tables.
     """
     from mlops_assets.cli.redriving import correct_batch
 

@@ -16,7 +16,10 @@ CHUNK_BYTES = 2**20
 @click.argument("table")
 @click.option("--json", "event", help="The event as a JSON object; without it, events are read from standard input.")
 def record(home: str | None, table: str, event: str | None) -> None:
-    """Record business events for TABLE, one JSON object a line; those that are recorded already change nothing."""
+    """Record business events for TABLE, one JSON object a line.
+
+    Those that are recorded already change nothing.
+    """
     from mlops_assets.errors import MlopsError, UnknownNameError
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.steps.recording import record_events

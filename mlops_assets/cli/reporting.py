@@ -9,11 +9,14 @@ from mlops_assets.cli.options import HOME, project_of
 
 @click.command()
 @HOME
-@click.argument("version", metavar="MODEL[@VERSION]")
+@click.argument("version", metavar="MODEL[@V]")
 @click.option("--open", "and_open", is_flag=True, help="Open the page in a browser.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page here too, to pass it on.")
 def report(home: str | None, version: str, and_open: bool, out: Path | None) -> None:
-    """Write the evaluation report of a version, the newest unless told: what it is worth, and why it may go live."""
+    """Write the report of a judged version.
+
+    The newest, unless told: what it is worth, and why it may go live or not.
+    """
     from mlops_assets.errors import UnknownNameError
     from mlops_assets.governance import headline
     from mlops_assets.orchestration.steps.reporting import bundle_of, judged, write_page

@@ -12,7 +12,10 @@ from mlops_assets.cli.options import HOME, project_of
 @click.argument("view", required=False)
 @click.option("--json", "as_json", is_flag=True, help="As data.")
 def features(home: str | None, view: str | None, as_json: bool) -> None:
-    """List the feature views: owners, consumers, freshness, coverage and importance; or all there is of VIEW."""
+    """List the feature views, or show all there is of VIEW.
+
+    Owners, consumers and their live versions, freshness, coverage and importance.
+    """
     from mlops_assets.cli.features import as_data, named, show_catalogue, show_view
     from mlops_assets.orchestration.catalogue import catalogue
     from mlops_assets.orchestration.resources import now
@@ -32,7 +35,7 @@ def features(home: str | None, view: str | None, as_json: bool) -> None:
 @HOME
 @click.argument("path", type=click.Path(path_type=Path))
 def feast_export(home: str | None, path: Path) -> None:
-    """Write the feature views as a Feast repository into the new folder PATH."""
+    """Write the feature views as a Feast repository, to PATH."""
     from mlops_assets.orchestration.catalogue import catalogue
     from mlops_assets.orchestration.feast_export import to_feast_repo
     from mlops_assets.orchestration.resources import now
@@ -52,7 +55,10 @@ def feast_export(home: str | None, path: Path) -> None:
 @HOME
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
 def refill(home: str | None, views: tuple[str, ...]) -> None:
-    """Write VIEWs, or all, from their tables into an online store that is new or has lost its rows."""
+    """Write VIEWs, or all, from their tables to the online store.
+
+    For an online store that is new, or has lost its rows.
+    """
     from mlops_assets.errors import UnknownNameError
     from mlops_assets.orchestration.steps.refilling import refill
 

@@ -26,7 +26,10 @@ def lineage(
     key_column: str | None,
     as_json: bool,
 ) -> None:
-    """Trace COLUMN, such as flights.arr_delay, features/weather.temp or MODEL.FEATURE, up, down or both ways."""
+    """Trace what COLUMN comes from, and what it reaches.
+
+    COLUMN is TABLE.COLUMN, features/VIEW.COLUMN or MODEL.FEATURE, such as flights.arr_delay.
+    """
     from mlops_assets.cli.lineage import as_data, as_text
     from mlops_assets.cli.subject import show_subject
 
@@ -43,13 +46,14 @@ def lineage(
 @click.command()
 @HOME
 @click.argument("table")
-@click.argument("conditions", nargs=-1, metavar="COLUMN=VALUE...")
+@click.argument("conditions", nargs=-1, metavar="[COLUMN=VALUE]...")
 @click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]), help="As a decision then finds it.")
 @click.option("--version", type=int, help="Of an older version of the table.")
 def rows(home: str | None, table: str, conditions: tuple[str, ...], at: datetime | None, version: int | None) -> None:
-    """Show rows of TABLE: raw/flights, features/weather, MODEL/training_set, or online/weather for what is served.
+    """Show rows of TABLE, or the one that a decision finds.
 
-    With --at, and the keys of a view given, the one row that a decision at that time (UTC) finds.
+    TABLE is such as raw/flights, features/weather, MODEL/training_set, or online/weather for what is served. With --at,
+    and the keys of a view given, the one row that a decision at that time (UTC) finds.
     """
     from mlops_assets.cli.rows import show_rows
 
@@ -66,7 +70,10 @@ def rows(home: str | None, table: str, conditions: tuple[str, ...], at: datetime
 @click.argument("request_id")
 @click.option("--json", "as_json", is_flag=True, help="As data, whole.")
 def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
-    """Tell why MODEL answered a request as it did: what it saw, what it learnt from, who let it go live."""
+    """Tell why MODEL answered a request as it did.
+
+    What it saw, what it learnt from, and who let it go live.
+    """
     from mlops_assets.cli.why import explain
 
     click.echo(explain(project_of(home), model, request_id, as_json=as_json))
@@ -81,7 +88,11 @@ def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As data.")
 @WHO
 def reproduce(home: str | None, version: str, threads: str, as_json: bool, who: str | None) -> None:
-    """Fit MODEL@V (or what is live) again from its record, compare every byte, and say what differs and why."""
+    """Fit a version again from its record, and compare it.
+
+    MODEL alone is what is live of it. Every byte is compared; what differs is said, and why. Ends with exit code 1 if
+    anything does.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait take ten times as long
     from mlops_assets.cli.reproducing import reproduce_version, said
 

@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import click
 import pytest
 
-from mlops_assets.cli import main
+from mlops_assets.cli import cli, main
+from mlops_assets.cli.contract import contract
+from mlops_assets.cli.quarantine import quarantine
 from mlops_assets.governance import Event
 from mlops_assets.records import Dossier
 from mlops_assets_tests._shop import LIVE, MODEL, served
@@ -57,6 +60,33 @@ def test_the_commands_stand_in_the_order_of_the_lifecycle(monkeypatch, capsys):
     assert named[-1] == "audit"
     order = [named.index(name) for name in ("new", "up", "refresh", "train", "approve", "rollback", "status", "audit")]
     assert order == sorted(order)
+
+
+@pytest.mark.parametrize("group", [cli, quarantine, contract], ids=lambda group: group.name)
+def test_the_list_of_commands_cuts_no_sentence_short(group, monkeypatch):
+    """On a terminal of 80 columns, where most of them are read."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    shown = group.get_help(click.Context(group, info_name="mlops"))
+
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("days", "why"),
+    [
+        (["2024-02-30"], "'2024-02-30' does not match the format '%Y-%m-%d'"),
+        (["yesterday"], "'yesterday' does not match the format '%Y-%m-%d'"),
+        (["2024-02-03", "2024-02-01"], "2024-02-01 is before 2024-02-03, so no day lies between. Swap the two."),
+    ],
+    ids=["no such day", "a word", "backwards"],
+)
+def test_days_that_are_none_are_refused_in_words(mlops, days, why):
+    """Before anything is brought in, and without a traceback."""
+    said = mlops("refresh", *days)
+
+    assert said.code == 2
+    assert why in said.err
 
 
 def test_asking_for_training_is_on_record_once(shop, mlops):
