@@ -1,21 +1,28 @@
-"""What a report shows beyond the verdict: calibration, the value curve, the worst slices found, and groups."""
+"""What a report shows beyond the verdict: calibration, the value curve, the worst slices, groups and classes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
+from mlops_assets.evaluation.classes import look_into_classes
 from mlops_assets.evaluation.discovery import worst_slices
-from mlops_assets.evaluation.fairness import look_into_groups
+from mlops_assets.evaluation.fairness import look_into_groups, outcomes_of
 from mlops_assets.evaluation.levels import Levels
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import measure
 from mlops_assets.evaluation.policy import GatePolicy
 from mlops_assets.evaluation.value_curve import value_curve
-from mlops_assets.records import Calibration, CalibrationBin, DiscoveredSlice, Fairness, ModelVersion, ValuePoint
-from mlops_assets.statistics import Array, reliability
-from mlops_assets.statistics.inputs import Mask
+from mlops_assets.records import (
+    Calibration,
+    CalibrationBin,
+    Classes,
+    DiscoveredSlice,
+    Fairness,
+    ModelVersion,
+    Task,
+    ValuePoint,
+)
+from mlops_assets.statistics import Array, reliability, top_label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +34,18 @@ class Details:
         threshold: The score from which the challenger decides yes, if it decides.
         champion_threshold: The same of the champion.
         calibration: How the challenger's scores were calibrated.
+        classes: Names of the classes in the order of their codes.
     """
 
     searched: Mapping[str, Levels] = field(default_factory=dict)
     threshold: float | None = None
     champion_threshold: float | None = None
     calibration: str = "none"
+    classes: tuple[str, ...] = ()
+
+    def names(self, score: Array) -> tuple[str, ...]:
+        """Give the names of the classes that scores of shape (n, k) are of; by their codes where none are known."""
+        return self.classes or tuple(map(str, range(score.shape[1])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,7 @@ class CloserLook:
     value_curve: tuple[ValuePoint, ...]
     discovered: tuple[DiscoveredSlice, ...]
     fairness: Fairness | None
+    classes: Classes | None
 
 
 def look_closer(
@@ -51,29 +65,34 @@ def look_closer(
     y: Array,
     score: Array,
     champion: Array | None,
+    baseline: Array,
     *,
     columns: Mapping[str, Any],
     details: Details,
     terms: Terms,
 ) -> CloserLook:
-    """Give what there is to show of a challenger; all but the slices is of yes-or-no outcomes only.
+    """Give what there is to show of a challenger beside its measures.
 
     Args:
         policy: What was declared of groups, and below how many rows a slice is small.
         challenger: The version judged.
         y: Labels, shape (n,).
-        score: Its scores, shape (n,).
+        score: Its scores, shape (n,), or of k classes (n, k).
         champion: The champion's scores, if there is one.
+        baseline: Those of the simple model.
         columns: The values of the columns that groups are told apart by.
         details: What else is known.
         terms: On what terms.
     """
-    binary = challenger.task == "binary"
+    task = challenger.task
+    classes = details.names(score) if task == "multiclass" else ()
     return CloserLook(
-        calibration=calibration_of(y, score, terms, method=details.calibration) if binary else None,
-        value_curve=value_curve(y, score, terms) if binary else (),
+        calibration=None
+        if task == "regression"
+        else calibration_of(y, score, terms, task=task, method=details.calibration),
+        value_curve=value_curve(y, score, terms) if task == "binary" else (),
         discovered=worst_slices(
-            challenger.task,
+            task,
             y,
             score,
             champion,
@@ -83,20 +102,33 @@ def look_closer(
         ),
         fairness=look_into_groups(
             policy.fairness,
-            y,
-            _decided(score, details.threshold, terms),
+            outcomes_of(task, y, score, classes=classes, threshold=details.threshold, terms=terms),
             columns=columns,
             minimum_rows=policy.slice_minimum_rows,
             terms=terms,
+        ),
+        classes=look_into_classes(
+            y,
+            score,
+            baseline if champion is None else champion,
+            against="baseline" if champion is None else "champion",
+            names=classes,
+            terms=terms,
         )
-        if binary
+        if classes
         else None,
     )
 
 
-def calibration_of(y: Array, score: Array, terms: Terms, *, method: str = "none", bins: int = 10) -> Calibration:
-    """Give the reliability table of scores with the interval of each rate, and their expected calibration error."""
-    found = reliability(y, score, bins=bins, confidence=terms.confidence, clusters=terms.clusters)
+def calibration_of(
+    y: Array, score: Array, terms: Terms, *, task: Task = "binary", method: str = "none", bins: int = 10
+) -> Calibration:
+    """Give the reliability table of scores with the interval of each rate, and their expected calibration error.
+
+    Of several classes both are of the probability that stands beside the answer.
+    """
+    happened, stated = top_label(y, score) if task == "multiclass" else (y, score)
+    found = reliability(happened, stated, bins=bins, confidence=terms.confidence, clusters=terms.clusters)
     table = tuple(
         CalibrationBin(
             rows=bin.rows,
@@ -107,7 +139,7 @@ def calibration_of(y: Array, score: Array, terms: Terms, *, method: str = "none"
         )
         for bin in found
     )
-    return Calibration(bins=table, ece=measure("ece", y, score, terms), method=method)
+    return Calibration(bins=table, ece=measure("ece", happened, stated, terms), method=method)
 
 
 def with_what_it_decides(terms: Terms, challenger: ModelVersion, threshold: float | None) -> Terms:
@@ -116,11 +148,3 @@ def with_what_it_decides(terms: Terms, challenger: ModelVersion, threshold: floa
     if challenger.params.get("objective") == "quantile":
         quantile = float(challenger.params.get("alpha", 0.9))
     return replace(terms, threshold=threshold, quantile=quantile)
-
-
-def _decided(score: Array, threshold: float | None, terms: Terms) -> Mask:
-    """Give the decisions; of a model without a threshold, the highest scores up to the capacity are decided yes."""
-    if threshold is None:
-        threshold = float(np.quantile(score, 1 - terms.value.capacity_share))
-    decided: Mask = score >= threshold
-    return decided

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mlops_assets.evaluation.levels import OTHER, Levels, fewer
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.records import DiscoveredSlice, Task
-from mlops_assets.statistics import Array, log_losses, units_of
+from mlops_assets.statistics import Array, class_log_losses, log_losses, top_label, units_of
 from mlops_assets.statistics.intervals import Rows, wald
 
 Codes = npt.NDArray[np.int32]
@@ -67,21 +67,22 @@ def worst_slices(
     """Give the `most` worst slices in each way of looking, worst first; slices that are mostly the same rows once.
 
     Looked at are how far scores lie from what came true (`bias`), losses beyond what the scores themselves announced
-    (`excess_log_loss`; `squared_error` of a number), and losses beyond the champion's (`loss_to_champion`). P-values
+    (`excess_log_loss`; `squared_error` of a number), and losses beyond the champion's (`loss_to_champion`). Of several
+    classes `overconfidence` takes the place of bias: the probability of the answer less whether it was right. P-values
     hold for all slices and all three ways together. Intervals are those of slices named beforehand: what was picked as
     the worst is a little better than it looks.
 
     Args:
-        task: `binary` or `regression`.
+        task: What kind of model.
         y: Labels, shape (n,).
-        score: Scores, shape (n,).
+        score: Scores, shape (n,), or of k classes (n, k).
         champion: The champion's scores on the same rows, if there is one.
         columns: The levels of each column, of n rows.
         minimum_rows: Rows below which a slice is marked small.
         terms: On what terms; its seed draws rows and signs.
         most: How many slices of each way to give.
     """
-    if task not in ("binary", "regression") or not columns:
+    if not columns:
         return ()
     generator = np.random.default_rng([terms.seed, len(y)])
     looks = _looks(task, y, score, champion)
@@ -122,6 +123,17 @@ def _looks(task: Task, y: Array, score: Array, champion: Array | None) -> list[_
         looks = [_Look("bias", score - y, both_ways=True), _Look("excess_log_loss", losses - announced)]
         if champion is not None:
             looks.append(_Look("loss_to_champion", losses - log_losses(y, champion)))
+        return looks
+    if task == "multiclass":
+        hits, stated = top_label(y, score)
+        losses = class_log_losses(y, score)
+        announced = -(score * np.log(np.maximum(score, np.finfo(np.float64).eps))).sum(axis=1)
+        looks = [
+            _Look("overconfidence", stated - hits, both_ways=True),
+            _Look("excess_log_loss", losses - announced),
+        ]
+        if champion is not None:
+            looks.append(_Look("loss_to_champion", losses - class_log_losses(y, champion)))
         return looks
     looks = [_Look("bias", score - y, both_ways=True), _Look("squared_error", (score - y) ** 2)]
     if champion is not None:

@@ -21,6 +21,7 @@ from mlops_assets.evaluation.rules import (
     guarded,
     identical,
     in_words,
+    unharmed_classes,
     unharmed_slices,
     verdict_of,
     weighed,
@@ -88,7 +89,15 @@ def judge(
     """
     policy.require_task(challenger.task)
     trade = value or BusinessValue()
-    terms = Terms(value=trade, confidence=policy.confidence, resamples=policy.resamples, seed=seed, clusters=clusters)
+    known = details or Details()
+    terms = Terms(
+        value=trade,
+        confidence=policy.confidence,
+        resamples=policy.resamples,
+        seed=seed,
+        clusters=clusters,
+        worth=trade.worth_of(known.classes),
+    )
     rows = _Rows.of(challenger.task, y, challenger_scores, champion_scores, baseline_scores, champion_sha256, clusters)
     columns = _columns(policy, slices or {}, len(rows.y))
     answer = (
@@ -113,13 +122,13 @@ def judge(
         terms=terms,
     )
     count = None if clusters is None else len(np.unique(clusters))
-    known = details or Details()
     closer = look_closer(
         policy,
         challenger,
         rows.y,
         rows.challenger,
         rows.champion,
+        rows.baseline,
         columns=slices or {},
         details=known,
         terms=terms,
@@ -131,6 +140,7 @@ def judge(
         *(weighed(strict, each, clusters=count) for each in comparisons),
         *guarded(policy, rows.y, rows.challenger, compared, terms),
         *unharmed_slices(policy, found),
+        *unharmed_classes(policy, closer.classes),
         *well_behaved(behaviour),
         *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
         *bereft(found),
@@ -166,6 +176,7 @@ def judge(
         value_curve=closer.value_curve,
         discovered=closer.discovered,
         fairness=closer.fairness,
+        classes=closer.classes,
     )
     return replace(report, sha256=_findings_sha256(report))
 

@@ -9,13 +9,13 @@ from mlops_assets.statistics import Array, Difference, StatisticsInputError
 def evaluate(task: Task, y: Array, score: Array, terms: Terms) -> tuple[Metric, ...]:
     """Measure everything there is to say about scores for this task.
 
-    A binary model also gets `value`, the worth of all these decisions together. Measures that need a threshold or a
-    quantile are left out without it, and so is a share of decisions that nobody met.
+    Where decisions have a worth there is also `value`, that of all of them together. Measures that need a threshold, a
+    quantile or a worth are left out without it, and so is a share of decisions that nobody met.
 
     Args:
-        task: `binary` (labels 0 and 1, scores probabilities) or `regression`.
+        task: What kind of model: labels are 0 and 1, codes of classes or numbers, scores probabilities or numbers.
         y: Labels, shape (n,).
-        score: Scores, shape (n,).
+        score: Scores, shape (n,), or of k classes (n, k).
         terms: On what terms.
 
     Raises:
@@ -29,8 +29,9 @@ def evaluate(task: Task, y: Array, score: Array, terms: Terms) -> tuple[Metric, 
             except StatisticsInputError:
                 if known.needs is None:
                     raise  # but a threshold that nobody reaches makes decisions that have no precision
-    if "value_per_1000" in found:
-        found["value"] = _in_all(found["value_per_1000"])
+    for per_1000 in ("value_per_1000", "answers_per_1000"):
+        if per_1000 in found:
+            found["value"] = _in_all(found[per_1000])
     return tuple(found.values())
 
 

@@ -53,8 +53,8 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     guards: Mapping[str, float] | None = Field(
         default=None,
         description="Other metrics with the loss forgiven in each: a challenger is refused that is shown to lose more, "
-        "against the champion or, without one, a constant. By default log_loss with 0.01 where the metric is one of "
-        "binary models: an order of scores says nothing of how far off they are.",
+        "against the champion or, without one, a constant. By default the log loss with 0.01 where scores are "
+        "probabilities: their order says nothing of how far off they are.",
     )
     suspicious_gain: float | None = Field(
         default=0.5,
@@ -75,6 +75,12 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     slice_minimum_rows: int = Field(default=300, ge=2, description="Rows below which a slice is small, and not judged.")
     maximum_slice_drop: float | None = Field(
         default=None, ge=0, description="Loss against the champion on any one slice that is refused if beyond chance."
+    )
+    maximum_class_drop: float | None = Field(
+        default=None,
+        ge=0,
+        description="Loss against the champion in telling any one class from the rest (its AUC) that is refused if "
+        "beyond chance; of several classes only.",
     )
     minimum_rows: int = Field(default=1000, ge=2, description="Held-out rows without which nothing is concluded.")
     minimum_per_class: int = Field(default=100, ge=2, description="Held-out rows of either class, for binary models.")
@@ -117,8 +123,8 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         """The other metrics that must not be lost, with the loss forgiven in each."""
         if self.guards is not None:
             return self.guards
-        binary = named(self.primary_metric).task == "binary" and self.primary_metric != "log_loss"
-        return {"log_loss": 0.01} if binary else {}
+        loss = {"binary": "log_loss", "multiclass": "multiclass_log_loss"}.get(named(self.primary_metric).task)
+        return {loss: 0.01} if loss and self.primary_metric != loss else {}
 
     @property
     def margin(self) -> float:
@@ -132,15 +138,15 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         return self.minimum_gain if self.minimum_gain is not None else self.margin
 
     def require_task(self, task: Task) -> None:
-        """Refuse a policy whose primary metric belongs to another kind of model.
+        """Refuse a policy that judges another kind of model.
 
         Raises:
             DeclarationError: It does.
         """
-        if self.fairness.columns and task != "binary":
+        self.fairness.require_task(task)
+        if self.maximum_class_drop is not None and task != "multiclass":
             raise DeclarationError(
-                f"`fairness` compares decisions of yes or no, and a {task} model makes none, so nothing would be "
-                "compared. Leave it out, or name the columns in `slice_columns`.",
+                f"`maximum_class_drop` is of models of several classes, and this one is {task}. Leave it out.",
                 task=task,
             )
         if named(self.primary_metric).task != task:

@@ -3,15 +3,15 @@
 Nothing here decides: a curve says by eye what the gate has found in numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
 
-from mlops_assets.evaluation.measures import Terms
+from mlops_assets.evaluation.measures import MEASURES, Terms
 from mlops_assets.evaluation.metrics import compare
 from mlops_assets.records import Comparison, Curve, Task
-from mlops_assets.statistics import Array
+from mlops_assets.statistics import Array, reliability
 
 POINTS: Final = 120  # of a curve: as many as a picture can tell apart
 STEPS: Final = 10  # of forecasts that are averaged over like ones
@@ -20,18 +20,32 @@ Who = Literal["challenger", "champion", "baseline"]
 
 GAINS: Final[Mapping[str, tuple[str, ...]]] = {
     "binary": ("value_per_1000", "precision_at_capacity"),
+    "multiclass": ("answers_per_1000", "multiclass_accuracy"),
     "regression": ("mae",),
 }
 
 
-def curves(task: Task, y: Array, scores: Mapping[Who, Array], terms: Terms) -> dict[str, dict[str, Curve]]:
-    """Give each curve that exists for the task, of each whose scores are given, shape (n,); none for other tasks.
+def curves(
+    task: Task, y: Array, scores: Mapping[Who, Array], terms: Terms, *, classes: Sequence[str] = ()
+) -> dict[str, dict[str, Curve]]:
+    """Give each curve that exists for the task, of each whose scores are given, shape (n,), or of k classes (n, k).
+
+    Of several classes each has curves of its own against the rest, named by it: `roc of late`.
 
     >>> found = curves("binary", np.array([1.0, 0, 1, 0]), {"challenger": np.array([0.9, 0.8, 0.3, 0.1])}, Terms())
     >>> found["found"]["challenger"].y
     (0.0, 0.5, 0.5, 1.0, 1.0)
     """
-    drawers = _BINARY if task == "binary" else _REGRESSION if task == "regression" else {}
+    if task == "multiclass":
+        codes = y.astype(np.intp)
+        return {
+            f"{name} of {called}": {
+                who: draw((codes == place).astype(np.float64), score[:, place], terms) for who, score in scores.items()
+            }
+            for place, called in enumerate(classes)
+            for name, draw in _ONE_AGAINST_THE_REST.items()
+        }
+    drawers = _BINARY if task == "binary" else _REGRESSION
     return {name: {who: draw(y, score, terms) for who, score in scores.items()} for name, draw in drawers.items()}
 
 
@@ -40,7 +54,9 @@ def gains(
 ) -> tuple[Comparison, ...]:
     """Give what the challenger gains over `other` on the same rows, in each measure a business owner counts in."""
     found = []
-    for name in GAINS.get(task, ()):
+    for name in GAINS[task]:
+        if not MEASURES[name].exists(terms):
+            continue
         gain = compare(name, y, scores["challenger"], scores[other], terms)
         found.append(
             Comparison(
@@ -74,6 +90,13 @@ def _roc(y: Array, score: Array, terms: Terms) -> Curve:
 def _precision_recall(y: Array, score: Array, terms: Terms) -> Curve:
     rows, hits = _counted(y, score)
     return _curve(hits[1:] / max(1.0, y.sum()), hits[1:] / rows[1:])
+
+
+def _reliability(y: Array, score: Array, terms: Terms) -> Curve:
+    """Draw the share that came true by the probability stated, over stretches with as many rows each."""
+    bins = reliability(y, score, confidence=terms.confidence, clusters=terms.clusters)
+    points = [(each.mean_score, each.rate, *each.rate_interval) for each in bins]
+    return _curve(*np.array(points).T)
 
 
 def _found(y: Array, score: Array, terms: Terms) -> Curve:
@@ -125,5 +148,10 @@ _BINARY: Final[Mapping[str, _Draw]] = {
     "value": _value,
     "roc": _roc,
     "precision_recall": _precision_recall,
+}
+_ONE_AGAINST_THE_REST: Final[Mapping[str, _Draw]] = {
+    "roc": _roc,
+    "precision_recall": _precision_recall,
+    "reliability": _reliability,
 }
 _REGRESSION: Final[Mapping[str, _Draw]] = {"within": _within, "forecasts": _forecasts, "residuals": _residuals}

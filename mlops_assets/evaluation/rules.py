@@ -11,7 +11,7 @@ from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, named
 from mlops_assets.evaluation.policy import Evidence, GatePolicy
 from mlops_assets.evaluation.slices import SliceFindings
-from mlops_assets.records import BehaviourResult, Comparison, Fairness, ModelVersion, Task, Verdict
+from mlops_assets.records import BehaviourResult, Classes, Comparison, Fairness, ModelVersion, Task, Verdict
 from mlops_assets.statistics import Array, smallest_detectable
 
 _WORDS: dict[Evidence, dict[bool, str]] = {
@@ -165,12 +165,33 @@ def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
     return [Rule(True, f"on none of {len(found.drops)} slices did {policy.primary_metric} fall {allowed}.")]
 
 
+def unharmed_classes(policy: GatePolicy, found: Classes | None) -> list[Rule]:
+    """Refuse a class that the challenger tells from the rest worse than the champion by more than allowed."""
+    if policy.maximum_class_drop is None or found is None or found.results[0].gain.other != "champion":
+        return []
+    broken = [
+        f"{each.name} by {-each.gain.difference:.4g} (p = {each.gain.p_value:.2g})"
+        for each in sorted(found.results, key=lambda each: each.gain.difference)
+        if -each.gain.difference > policy.maximum_class_drop and each.gain.p_value < 1 - policy.confidence
+    ]
+    allowed = f"more than {policy.maximum_class_drop:.4g} and beyond chance"
+    if broken:
+        return [
+            Rule(False, f"classes are told from the rest worse than by the champion by {allowed}: {examples(broken)}.")
+        ]
+    return [
+        Rule(
+            True, f"none of {len(found.results)} classes is told from the rest worse than by the champion by {allowed}."
+        )
+    ]
+
+
 def fair_enough(found: Fairness | None) -> list[Rule]:
     """Refuse groups that lie further apart than was declared; what could not be compared keeps no limit."""
     if found is None or not any(gap.limit is not None for gap in found.gaps):
         return []
     broken = [
-        f"{gap.measure} of {gap.column} is {gap.value:.3g}, where "
+        f"{gap.measure} of {gap.column}{f' for {gap.of}' if gap.of else ''} is {gap.value:.3g}, where "
         f"{'at least' if gap.measure.endswith('_ratio') else 'at most'} {gap.limit:.3g} is asked for"
         for gap in found.gaps
         if not gap.kept

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 
 from mlops_assets.deployment import RolloutPolicy
 from mlops_assets.errors import DeclarationError, UnknownNameError
-from mlops_assets.evaluation import BusinessValue, GatePolicy
+from mlops_assets.evaluation import MEASURES, BusinessValue, GatePolicy
 from mlops_assets.governance import ApprovalPolicy, Charter, RiskTier
 from mlops_assets.monitoring import MonitorPolicy, PayloadPolicy, PerformancePolicy
 from mlops_assets.orchestration.partitions import Windows
@@ -96,6 +96,19 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
                 f"{len(self.classes)} classes make no multiclass model. Of two, say `task: binary`, where the label is "
                 "1 for the one that is looked for.",
                 classes=self.classes,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _answers_are_worth_something_to_somebody(self) -> Self:
+        if self.value:
+            self.value.worth_of(self.classes)
+        judged_by = {self.gate.primary_metric, *self.gate.guarded}
+        if not (self.value and self.value.answers) and any(MEASURES[name].needs == "worth" for name in judged_by):
+            raise DeclarationError(
+                "The gate judges by what answers bring, and nothing says what they do. Declare `value: {answers: …}`, "
+                "or judge by another metric.",
+                metric=self.gate.primary_metric,
             )
         return self
 

@@ -114,23 +114,31 @@ class ValuePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRates:
-    """How decisions come out for one group; `small` marks too few rows to compare it with others."""
+    """How decisions come out for one group; `small` marks too few rows to compare it with others.
+
+    Of several classes `of` names the one whose answers are meant.
+    """
 
     column: str
     group: str
     n: int
     rates: tuple[Metric, ...]
     small: bool
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FairnessGap:
-    """How far groups of one column lie apart in one measure, and the most that was declared, if anything was."""
+    """How far groups of one column lie apart in one measure, and the most that was declared, if anything was.
+
+    Of several classes `of` names the one whose answers are meant.
+    """
 
     column: str
     measure: str
     value: float
     limit: float | None = None
+    of: str = ""
 
     @property
     def kept(self) -> bool:
@@ -150,6 +158,27 @@ class Fairness:
 
 
 Verdict = Literal["pass", "fail", "review"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassResult:
+    """How one class is told from all others: its measures over `n` rows of it, and the paired gain in its AUC.
+
+    The p-value of the gain is Holm's over all classes.
+    """
+
+    name: str
+    n: int
+    metrics: tuple[Metric, ...]
+    gain: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """What was found of each class, and how often each was answered: `confusion` has a row for each that came."""
+
+    results: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +208,7 @@ class EvaluationReport:
     value_curve: tuple[ValuePoint, ...] = ()
     discovered: tuple[DiscoveredSlice, ...] = ()
     fairness: Fairness | None = None
+    classes: Classes | None = None
 
     def __post_init__(self) -> None:
         # The one cannot say otherwise than the other; reports of before there were three verdicts have `passed` alone.

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from mlops_assets.evaluation import Terms, binned, coded, levels_of
 from mlops_assets.evaluation.discovery import worst_slices
@@ -74,6 +74,40 @@ def test_where_nothing_is_wrong_nothing_is_beyond_chance_too_often():
     found = [min(each.p_value for each in search(*world(seed))) < 0.05 for seed in range(40)]
 
     assert sum(found) <= 5
+
+
+def of_classes(seed, *, spoilt):
+    """The same worlds with three classes; where `spoilt`, answers are far too sure in one corner."""
+    _, _, columns, day = world(seed)
+    generator = np.random.default_rng(seed)
+    chances = softmax(generator.normal(size=(N, 3)), axis=1)
+    y = (generator.random(N)[:, None] > chances.cumsum(axis=1)).sum(axis=1).astype(float)
+    corner = (columns["origin"].codes == 1) & (columns["hour"].codes == columns["hour"].names.index("19 or more"))
+    sure = chances**3 / (chances**3).sum(axis=1, keepdims=True)
+    return y, np.where((spoilt & corner)[:, None], sure, chances), columns, day
+
+
+def test_a_corner_where_answers_of_classes_are_too_sure_is_found():
+    """By how sure they are, by the loss beyond what they announce, and against the champion that was better there."""
+    y, p, columns, day = of_classes(1, spoilt=True)
+    _, champion, _, _ = of_classes(1, spoilt=False)
+
+    found = search(y, p, columns, day, champion=champion, task="multiclass")
+
+    worst = {each.measure: each for each in reversed(found)}
+    assert {each.name for each in worst.values()} == {"origin=B, hour=19 or more"}
+    assert set(worst) == {"overconfidence", "excess_log_loss", "loss_to_champion"}
+    assert all(each.p_value < 0.05 and each.low > 0 for each in worst.values())
+
+
+def test_where_nothing_is_wrong_with_classes_nothing_is_beyond_chance_too_often():
+    """Of twenty sound worlds about one may show a slice by luck."""
+    found = [
+        min(each.p_value for each in search(*of_classes(seed, spoilt=False), task="multiclass")) < 0.05
+        for seed in range(20)
+    ]
+
+    assert sum(found) <= 4
 
 
 def test_a_day_that_was_bad_everywhere_is_no_bad_slice():

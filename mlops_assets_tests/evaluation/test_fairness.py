@@ -7,14 +7,19 @@ from pydantic import ValidationError
 
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.evaluation import BusinessValue, Details, FairnessPolicy, GatePolicy, Terms, judge
-from mlops_assets.evaluation.fairness import COMPARED, look_into_groups
+from mlops_assets.evaluation.fairness import DECISIONS, FORECASTS, look_into_groups, outcomes_of
 
 from .conftest import version
 
 
-def look(policy, y, decided, groups, **changed):
-    given = {"columns": {"group": groups}, "minimum_rows": 100, "terms": Terms(), **changed}
-    return look_into_groups(policy, y, decided, **given)
+def look(policy, y, decided, groups):
+    """Look at decisions of yes or no."""
+    return compare_groups(policy, "binary", y, decided.astype(float), groups, threshold=0.5)
+
+
+def compare_groups(policy, task, y, score, groups, **known):
+    outcomes = outcomes_of(task, y, score, terms=Terms(), **known)
+    return look_into_groups(policy, outcomes, columns={"group": groups}, minimum_rows=100, terms=Terms())
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
@@ -27,7 +32,7 @@ def people(request):
     return y, decided, groups
 
 
-@pytest.mark.parametrize("measure", COMPARED)
+@pytest.mark.parametrize("measure", DECISIONS)
 def test_every_gap_equals_fairlearns(people, measure):
     """Differences and ratio over the same rows."""
     y, decided, groups = people
@@ -82,7 +87,7 @@ def test_one_group_alone_is_named_as_not_comparable(people):
     found = look(FairnessPolicy(columns=("group",)), y, decided, np.full(len(y), "f", object))
 
     assert found.gaps == ()
-    assert len(found.unmeasured) == len(COMPARED)
+    assert len(found.unmeasured) == len(DECISIONS)
 
 
 def test_without_declared_columns_nothing_is_looked_at(people):
@@ -106,12 +111,76 @@ def test_a_limit_without_anything_to_hold_it_against_is_refused():
         FairnessPolicy(maximum_difference=0.1)
 
 
-def test_groups_of_a_model_that_decides_nothing_are_refused():
-    """Minutes are neither given nor denied."""
-    policy = GatePolicy(primary_metric="r2", fairness={"columns": ("group",)})
+def test_what_does_not_exist_for_a_kind_of_model_is_refused_with_what_does():
+    """Minutes are neither given nor denied, and no share is larger than one."""
+    decisions = {"columns": ("group",), "measures": ("equal_opportunity_difference",)}
 
-    with pytest.raises(DeclarationError, match="compares decisions of yes or no"):
-        policy.require_task("regression")
+    with pytest.raises(DeclarationError, match="Use some of mean_error_difference, mean_absolute_error_difference"):
+        GatePolicy(primary_metric="r2", fairness=decisions).require_task("regression")
+    with pytest.raises(DeclarationError, match=r"Write 0\.1 for ten per cent"):
+        GatePolicy(fairness={"columns": ("group",), "maximum_difference": 10}).require_task("binary")
+
+
+@pytest.mark.parametrize("measure", DECISIONS)
+def test_every_gap_of_every_class_equals_fairlearns(kinds, measure):
+    """Whose answer names a class, against everybody else."""
+    policy = FairnessPolicy(columns=("group",), measures=(measure,))
+
+    gaps = compare_groups(policy, "multiclass", kinds.y, kinds.weak, kinds.carrier, classes=("a", "b", "c")).gaps
+
+    answered = kinds.weak.argmax(axis=1)
+    expected = [
+        getattr(theirs, measure)(kinds.y == place, answered == place, sensitive_features=kinds.carrier)
+        for place in range(3)
+    ]
+    assert [gap.of for gap in gaps] == ["a", "b", "c"]
+    assert [gap.value for gap in gaps] == pytest.approx(expected, rel=1e-12)
+
+
+def test_errors_of_a_forecast_number_by_group_equal_fairlearns(minutes, late):
+    """How far off it is, and to which side."""
+    score = minutes.weak - 5.0 * (late.carrier == "DL")
+    frame = theirs.MetricFrame(
+        metrics={
+            "bias": lambda y_true, y_pred: float(np.mean(y_pred - y_true)),
+            "mae": lambda y_true, y_pred: float(np.mean(np.abs(y_pred - y_true))),
+        },
+        y_true=minutes.y,
+        y_pred=score,
+        sensitive_features=late.carrier,
+    )
+
+    found = compare_groups(FairnessPolicy(columns=("group",)), "regression", minutes.y, score, late.carrier)
+
+    gaps = {gap.measure: gap.value for gap in found.gaps}
+    assert gaps == pytest.approx(
+        dict(zip(FORECASTS, (frame.difference()["bias"], frame.difference()["mae"]), strict=True))
+    )
+    assert {(each.group, rate.name): rate.value for each in found.groups for rate in each.rates} == pytest.approx(
+        {(group, name): frame.by_group.loc[group, name] for group in ("AA", "DL", "UA") for name in ("bias", "mae")}
+    )
+    assert gaps["mean_error_difference"] == pytest.approx(5, abs=3)
+
+
+def test_the_gate_refuses_forecasts_that_favour_a_group(minutes, late, window):
+    """By ten minutes, where five are allowed."""
+    score = minutes.good - 10.0 * (late.carrier == "DL")
+    fairness = {"columns": ("carrier",), "measures": ("mean_error_difference",), "maximum_difference": 5}
+
+    report = judge(
+        GatePolicy(primary_metric="mae", non_inferiority_margin=1, resamples=100, fairness=fairness),
+        challenger=version(task="regression"),
+        champion_sha256=None,
+        window=window,
+        y=minutes.y,
+        challenger_scores=score,
+        champion_scores=None,
+        baseline_scores=minutes.weak,
+        slices={"carrier": late.carrier},
+    )
+
+    assert report.verdict == "fail"
+    assert "mean_error_difference of carrier" in report.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -486,6 +486,8 @@ def test_models_of_several_classes_are_judged_by_their_own_measures(of_classes, 
         "macro_auc",
         "multiclass_log_loss",
         "multiclass_accuracy",
+        "top_label_ece",
+        "classwise_ece",
     }
     assert all(metric.low < metric.value < metric.high for metric in passed.challenger_metrics)
     assert len(passed.slices) == 3

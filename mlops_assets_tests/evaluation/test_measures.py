@@ -6,6 +6,7 @@ import pytest
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.evaluation import MEASURES, Terms, compare, evaluate, measure
 
+WORTH = np.array([[10.0, -2.0, 0.0], [0.0, 6.0, -1.0], [-3.0, 0.0, 8.0]])
 JUDGING = sorted(name for name, known in MEASURES.items() if known.gain)
 
 
@@ -19,7 +20,7 @@ def rows(request, late, kinds, minutes):
 @pytest.fixture
 def terms(trade):
     """Few draws, so that the tests are quick."""
-    return Terms(value=trade, resamples=200, threshold=0.4, quantile=0.5)
+    return Terms(value=trade, resamples=200, threshold=0.4, quantile=0.5, worth=WORTH)
 
 
 @pytest.mark.parametrize("name", sorted(MEASURES))
@@ -92,6 +93,15 @@ def test_value_counts_hits_and_false_alarms_within_the_capacity(late, terms, tra
     assert measure("value_per_1000", late.y, late.good, terms).value == pytest.approx(
         (300 * hits - 60 * (300 - hits)) / 3
     )
+
+
+def test_answers_bring_what_is_declared_for_what_came(kinds, terms):
+    """Each row by the table, and per 1,000."""
+    found = {metric.name: metric for metric in evaluate("multiclass", kinds.y, kinds.good, terms)}
+
+    brought = [WORTH[int(came), answer] for came, answer in zip(kinds.y, kinds.good.argmax(axis=1), strict=True)]
+    assert found["answers_per_1000"].value == pytest.approx(1000 * np.mean(brought))
+    assert found["value"].value == pytest.approx(sum(brought))
 
 
 def test_calibration_is_told_but_nobody_is_judged_by_it(late, terms):

@@ -59,3 +59,30 @@ def test_gains_are_in_favour_of_the_challenger_when_positive(late, minutes):
     assert all(each.low <= each.difference <= each.high for each in (value, precision, saved))
     assert all(each.difference > 0 for each in (value, precision, saved))
     assert value.difference == pytest.approx(precision.difference * 0.1 * 1000 * (40 + 15))
+
+
+def test_every_class_is_drawn_against_the_rest(kinds):
+    """By its ROC, whose area is scikit-learn's, by precision and recall, and by whether its chances come true."""
+    names = ("kept", "post", "hand")
+
+    drawn = curves("multiclass", kinds.y, {"challenger": kinds.good, "baseline": kinds.weak}, Terms(), classes=names)
+
+    assert set(drawn) == {f"{what} of {name}" for what in ("roc", "precision_recall", "reliability") for name in names}
+    for place, name in enumerate(names):
+        curve = drawn[f"roc of {name}"]["challenger"]
+        assert auc(curve.x, curve.y) == pytest.approx(roc_auc_score(kinds.y == place, kinds.good[:, place]), abs=0.002)
+        true = drawn[f"reliability of {name}"]["challenger"]
+        assert np.abs(np.subtract(true.x, true.y)).mean() < 0.03
+        assert all(low <= rate <= high for low, rate, high in zip(true.low, true.y, true.high, strict=True))
+
+
+def test_answers_gain_in_their_worth_where_one_is_declared(kinds):
+    """And in how many are right."""
+    scores = {"challenger": kinds.good, "champion": kinds.weak}
+
+    plain = gains("multiclass", kinds.y, scores, Terms(), other="champion")
+    worth = gains("multiclass", kinds.y, scores, Terms(worth=np.eye(3)), other="champion")
+
+    assert [each.metric for each in plain] == ["multiclass_accuracy"]
+    assert [each.metric for each in worth] == ["answers_per_1000", "multiclass_accuracy"]
+    assert worth[0].difference == pytest.approx(1000 * worth[1].difference)

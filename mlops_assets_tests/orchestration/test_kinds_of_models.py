@@ -31,6 +31,7 @@ KINDS = {
     "boosted number": ("sklearn", "regression", {"max_iter": 20}, False),
     "network of classes": ("torch", "multiclass", {"epochs": 15}, False),
 }
+ANSWERS = {"back by post": {"back by post": 5.0, "kept": -2.0}, "back by hand": {"back by hand": 4.0}}
 METRIC = {
     "binary": {"primary_metric": "auc"},
     "multiclass": {"primary_metric": "macro_auc"},
@@ -71,6 +72,7 @@ def folder_of(shop, root, kind):
     changed = {
         "task": task,
         "classes": CLASSES if task == "multiclass" else [],
+        "value": {"answers": ANSWERS, "unit": "EUR"} if task == "multiclass" else None,
         "training": {**base["training"], "trainer": trainer, "params": params},
         "gate": {**base["gate"], **METRIC[task], "minimum_per_class": 10, "behaviour": {"missing": 2}},
         "monitor": {**base["monitor"], "minimum_rows": 200, "performance": {"minimum_labelled_rows": 200}},

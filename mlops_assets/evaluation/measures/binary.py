@@ -9,11 +9,11 @@ from mlops_assets.evaluation.measures.measure import (
     Measure,
     mean,
     mean_gain,
+    needed,
     plain,
     resampled_gain,
     share_gain,
     share_of,
-    term,
 )
 from mlops_assets.evaluation.measures.terms import Terms
 from mlops_assets.statistics import Array, Difference, Interval
@@ -47,12 +47,12 @@ def _decided(name: str) -> Measure:
     """Give a measure of the decisions that the threshold makes."""
 
     def ends(y: Array, score: Array, terms: Terms) -> Interval:
-        decided = score >= term(terms.threshold)
+        decided = score >= needed(terms.threshold)
         return statistics.rate_interval(name, y, decided, confidence=terms.confidence, clusters=terms.clusters)
 
     return Measure(
         task="binary",
-        value=lambda y, score, terms: statistics.rate(name, y, score >= term(terms.threshold)),
+        value=lambda y, score, terms: statistics.rate(name, y, score >= needed(terms.threshold)),
         interval=ends,
         needs="threshold",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets import statistics
-from mlops_assets.evaluation.measures.terms import Terms
+from mlops_assets.evaluation.measures.terms import Kept, Terms
 from mlops_assets.records import Task
 from mlops_assets.statistics import Array, Difference, Interval
 from mlops_assets.statistics.resampling import Statistic, Units
@@ -33,7 +33,7 @@ class Measure:
     gain: Gain | None = None
     higher_is_better: bool = True
     margin: float | None = None
-    needs: Literal["threshold", "quantile"] | None = None
+    needs: Literal["threshold", "quantile", "worth"] | None = None
 
     def exists(self, terms: Terms) -> bool:
         """Whether what it needs is among the terms."""
@@ -45,8 +45,8 @@ def plain(value: Callable[[Array, Array], float]) -> Value:
     return lambda y, score, terms: value(y, score)
 
 
-def term(value: float | None) -> float:
-    """Give a term that a measure needs."""
+def needed(value: Kept | None) -> Kept:
+    """Give a term without which a measure does not exist."""
     assert value is not None  # `evaluate` leaves out the measures that need it
     return value
 

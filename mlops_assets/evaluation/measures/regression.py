@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from mlops_assets import statistics
-from mlops_assets.evaluation.measures.measure import Measure, mean, mean_gain, plain, resampled, resampled_gain, term
+from mlops_assets.evaluation.measures.measure import Measure, mean, mean_gain, needed, plain, resampled, resampled_gain
 from mlops_assets.evaluation.measures.terms import Terms
 from mlops_assets.statistics import Array
 from mlops_assets.statistics.resampling import Statistic, Units
@@ -38,7 +38,7 @@ def _errors(y: Array, score: Array) -> Array:
 
 
 def _pinball_losses(y: Array, score: Array, terms: Terms) -> Array:
-    return statistics.pinball_losses(y, score, quantile=term(terms.quantile))
+    return statistics.pinball_losses(y, score, quantile=needed(terms.quantile))
 
 
 REGRESSION: Final[Mapping[str, Measure]] = {

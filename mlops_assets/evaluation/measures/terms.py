@@ -22,7 +22,8 @@ class Terms:
 
     `clusters` names what rows of like fate share, say their day; without it every row counts as a draw of its own.
     `threshold` is the score from which the model decides yes, `quantile` what a model of quantiles forecasts; measures
-    that need one are left out without it.
+    that need one are left out without it. `worth` is what an answer brings, shape (k, k): of each class that came, by
+    the class answered.
     """
 
     value: BusinessValue = field(default_factory=BusinessValue)
@@ -32,6 +33,7 @@ class Terms:
     clusters: Clusters = None
     threshold: float | None = None
     quantile: float | None = None
+    worth: Array | None = None
     kept: dict[tuple[object, ...], tuple[object, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, what: str, make: Callable[[], Kept], *of: Array) -> Kept:

@@ -130,6 +130,7 @@ def details_of(
         threshold=bundle.meta.get("threshold"),
         champion_threshold=champion.meta.get("threshold") if champion else None,
         calibration=bundle.calibration,
+        classes=tuple(bundle.meta.get("classes", ())),
     )
 
 

@@ -56,12 +56,13 @@ def portray(
         confidence=declared.gate.confidence,
         resamples=declared.gate.resamples,
         clusters=days_of(held),
+        worth=(declared.value or BusinessValue()).worth_of(declared.classes),
     )
     ranked, _ = what_moves(bundle, vectors[spread_over(len(vectors), EXPLAINED_ROWS)])
     made = Portrait(
         model=folder.name,
         bundle_sha256=bundle.sha256,
-        curves=curves(declared.task, y, scores, terms),
+        curves=curves(declared.task, y, scores, terms, classes=declared.classes),
         gains=gains(declared.task, y, scores, terms, other="baseline" if champion is None else "champion"),
         importance=tuple((each.feature, each.share) for each in ranked),
     )
