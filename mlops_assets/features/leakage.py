@@ -12,6 +12,8 @@ from mlops_assets.statistics.classification import auc
 IMPLAUSIBLE_AUC = 0.98  # one feature alone that ranks this well was most likely written after the outcome
 IMPLAUSIBLE_R2 = 0.999
 SMALLEST_SAMPLE = 100  # fewer known values of a feature say nothing
+MOST_BINS, ROWS_OF_A_BIN, ROWS_BINNED = 256, 20, 20_000
+WHY = "Was it known at the decision?"
 
 Numbers = npt.NDArray[np.float64]
 
@@ -30,7 +32,8 @@ def find_leaks(
     """Give what looks like a leak: features that tell the label too well alone, rows both trained on and held out.
 
     A category is judged by the label's mean per level, learned on every other row and tried on the rest, so that many
-    rare levels do not look like knowledge.
+    rare levels do not look like knowledge. A number is judged by its rank and by its bins, as levels; and whether a
+    feature is null by itself, for what is filled in after the outcome is null before it.
 
     Args:
         features: The columns of the vectors by name, shape (n,) each, NaN for null.
@@ -63,34 +66,53 @@ def find_leaks(
 def _tell_tales(
     features: Mapping[str, Numbers], label: Numbers, *, task: Task, categorical: Collection[str]
 ) -> Iterator[str]:
+    measure, limit = ("a squared correlation", IMPLAUSIBLE_R2) if task == "regression" else ("an AUC", IMPLAUSIBLE_AUC)
+    classes = np.unique(label) if task != "regression" else label[:0]
     for name, column in features.items():
         known = ~np.isnan(column)
+        some = label.size >= SMALLEST_SAMPLE and not known.all()
+        if some and (strength := _told_by_nulls(known, label, classes)) > limit:
+            yield f"whether {name} is there reaches {measure} of {strength:.4f}, above {limit}. {WHY}"
         if known.sum() < SMALLEST_SAMPLE:
             continue
         values, target = column[known], label[known]
         if np.array_equal(values, target):
             yield f"{name} is the label itself."
             continue
-        if task == "multiclass":
-            strength, measure, limit = _best_of_classes(values, target, name in categorical), "an AUC", IMPLAUSIBLE_AUC
-        elif task == "binary":
-            values, target = _level_means(values, target) if name in categorical else (values, target)
-            strength, measure, limit = _separation(target, values), "an AUC", IMPLAUSIBLE_AUC
-        else:
-            values, target = _level_means(values, target) if name in categorical else (values, target)
-            strength, measure, limit = _squared_correlation(target, values), "a squared correlation", IMPLAUSIBLE_R2
+        strength = _strength(values, target, task=task, is_category=name in categorical)
         if strength > limit:
-            yield f"{name} alone reaches {measure} of {strength:.4f}, above {limit}. Was it known at the decision?"
+            yield f"{name} alone reaches {measure} of {strength:.4f}, above {limit}. {WHY}"
 
 
-def _best_of_classes(values: Numbers, label: Numbers, is_category: bool) -> float:
-    """Give how well a feature alone tells the class apart from the rest that it tells best."""
-    found = []
-    for code in np.unique(label):
-        of_class = (label == code) * 1.0
-        seen, target = _level_means(values, of_class) if is_category else (values, of_class)
-        found.append(_separation(target, seen))
-    return max(found)
+def _told_by_nulls(known: npt.NDArray[np.bool_], label: Numbers, classes: Numbers) -> float:
+    """Give how well it tells the label, or the class it tells best, whether a feature is known."""
+    if not classes.size:
+        return _squared_correlation(label, known * 1.0)
+    if classes.size == 1:
+        return 0.5
+    of_classes = (label == code for code in classes[-1 if classes.size == 2 else 0 :])
+    return 0.5 + max(abs(float(known[inside].mean() - known[~inside].mean())) for inside in of_classes) / 2  # an AUC
+
+
+def _strength(values: Numbers, label: Numbers, *, task: Task, is_category: bool) -> float:
+    """Give how well a feature alone tells the label, or that of several classes which it tells best."""
+    if task == "multiclass":
+        each = ((label == code) * 1.0 for code in np.unique(label))
+        return max(_strength(values, of_class, task="binary", is_category=is_category) for of_class in each)
+    told = _squared_correlation if task == "regression" else _separation
+    if is_category:
+        return told(*_level_means(values, label))
+    return max(told(label, values), told(*_level_means(*_bins(values, label))))
+
+
+def _bins(values: Numbers, label: Numbers) -> tuple[Numbers, Numbers]:
+    """Give the bins of some rows, as levels, and the ranks of their labels: what is no straight line may still tell."""
+    step = -(-values.size // ROWS_BINNED)
+    values, label = values[::step], label[::step]
+    bins = min(MOST_BINS, values.size // ROWS_OF_A_BIN)
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
+    ranks = np.unique(label, return_inverse=True)[1]
+    return np.searchsorted(edges, values, side="right").astype(np.float64), ranks.astype(np.float64)
 
 
 def _repeated(keys: Sequence[str], train: npt.NDArray[np.bool_]) -> Iterator[str]:
@@ -103,13 +125,13 @@ def _repeated(keys: Sequence[str], train: npt.NDArray[np.bool_]) -> Iterator[str
 
 
 def _level_means(codes: Numbers, label: Numbers) -> tuple[Numbers, Numbers]:
-    """Give, for every second row, the mean label of its level among the other rows, and the row's own label."""
+    """Give, for every second row, its label and the mean label of its level among the other rows."""
     _, level = np.unique(codes, return_inverse=True)
     levels = int(level.max()) + 1
     rows = np.bincount(level[::2], minlength=levels)
     sums = np.bincount(level[::2], weights=label[::2], minlength=levels)
     means = np.where(rows > 0, sums / np.maximum(rows, 1), label[::2].mean())
-    return means[level[1::2]], label[1::2]
+    return label[1::2], means[level[1::2]]
 
 
 def _separation(label: Numbers, values: Numbers) -> float:

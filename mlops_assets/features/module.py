@@ -140,6 +140,17 @@ def _moods(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"the clock (`{name}`)"
             case ast.Attribute(attr="random") | ast.ImportFrom(names=[ast.alias(name="random")]):
                 yield node.lineno, "chance (`random`)"
+            case ast.Call(func=ast.Name(id="hash" | "id" as name)):
+                yield node.lineno, f"for a number that is another in each process (`{name}`)"
+            case (
+                ast.Call(func=ast.Attribute(attr="fromtimestamp"), args=[_], keywords=[])
+                | ast.Call(func=ast.Attribute(attr="astimezone"), args=[], keywords=[])
+            ):
+                yield node.lineno, "the machine for its time zone"
+            case ast.Call(
+                func=ast.Name(id="open") | ast.Attribute(attr="loadtxt" | "genfromtxt" | "fromfile" | "memmap")
+            ):
+                yield node.lineno, "for a file, which does not travel with the model"
 
 
 def _functions(namespace: Mapping[str, Any], *, name: str) -> Iterator[FeatureFunction]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from mlops_assets.errors import FeatureError, examples
 from mlops_assets.features.module import Array, FeatureModule
@@ -10,14 +11,14 @@ from mlops_assets.features.plan import FeaturePlan
 from mlops_assets.features.vector import Vectorizer, rows_of
 from mlops_assets.records import FeatureVectorSpec, FeatureView, VectorFeature
 
-ROWS_TRIED_ALONE = 64
+ROWS_TRIED_ALONE, ROWS_TRIED = 64, 10_000
 
 
 def build_spec(module: FeatureModule, views: Sequence[FeatureView], inputs: Mapping[str, Array]) -> FeatureVectorSpec:
     """Give the frozen description of the vector, with category levels as the training rows show them.
 
-    The module is also put to the test the endpoint depends on: some rows are computed one by one, and must come out
-    bit for bit as in the batch, with the inputs left as they were.
+    The module is also put to the test the endpoint depends on: some rows are computed one by one, and some among fewer
+    others, and must come out bit for bit as in the batch, with the inputs left as they were.
 
     Args:
         module: The model's features module.
@@ -26,7 +27,7 @@ def build_spec(module: FeatureModule, views: Sequence[FeatureView], inputs: Mapp
 
     Raises:
         FeatureError: A name cannot be resolved, a feature is neither number nor string, or a function looks at other
-            rows, at chance or changes its arguments.
+            rows, remembers some, looks at chance or changes its arguments.
     """
     plan = FeaturePlan(module, views)
     inputs = {field.name: _locked(inputs[field.name]) for field in plan.inputs if field.name in inputs}
@@ -68,16 +69,29 @@ def _locked(column: Array) -> Array:
 
 
 def _check_rows_stand_alone(vectorizer: Vectorizer, inputs: Mapping[str, Array]) -> None:
+    """Compute rows again, each alone and some among fewer others, by the text run anew: what it noted is forgotten."""
     batch = vectorizer.vector(inputs)
-    rows = np.unique(np.linspace(0, len(batch) - 1, ROWS_TRIED_ALONE).astype(np.intp))
-    alone = np.concatenate([vectorizer.vector(one) for one in rows_of(inputs, rows)])
-    differs = ((alone != batch[rows]) & ~(np.isnan(alone) & np.isnan(batch[rows]))).any(axis=0)
-    if differs.any():
-        names = [name for name, moved in zip(vectorizer.names, differs.tolist(), strict=True) if moved]
-        raise FeatureError(
-            f"features of {vectorizer.module.name}: {examples(names)} came out differently for one row alone than in "
-            "the batch, so the endpoint would not see what training saw. A feature may look at its own row only, and "
-            "at no clock or chance.",
-            model=vectorizer.module.name,
-            features=names,
-        )
+    rows, fewer = (_evenly(len(batch), at_most) for at_most in (ROWS_TRIED_ALONE, min(ROWS_TRIED, len(batch) // 2)))
+    anew = _anew(vectorizer)
+    alone = np.concatenate([anew.vector(one) for one in rows_of(inputs, rows)])
+    among = _anew(vectorizer).vector({name: column[fewer] for name, column in inputs.items()})
+    for how, found, was in (("for one row alone", alone, batch[rows]), ("among fewer rows", among, batch[fewer])):
+        differs = ((found != was) & ~(np.isnan(found) & np.isnan(was))).any(axis=0)
+        if differs.any():
+            names = [name for name, moved in zip(vectorizer.names, differs.tolist(), strict=True) if moved]
+            raise FeatureError(
+                f"features of {vectorizer.module.name}: {examples(names)} came out differently {how} than in "
+                "the batch, so the endpoint would not see what training saw. A feature may look at its own row only, "
+                "may remember nothing, and ask no clock or chance.",
+                model=vectorizer.module.name,
+                features=names,
+            )
+
+
+def _anew(vectorizer: Vectorizer) -> Vectorizer:
+    module = vectorizer.module
+    return Vectorizer(vectorizer.spec, FeatureModule.load(module.source, name=module.name))
+
+
+def _evenly(size: int, at_most: int) -> npt.NDArray[np.intp]:
+    return np.unique(np.linspace(0, size - 1, max(1, at_most)).astype(np.intp))

@@ -55,6 +55,25 @@ def test_a_category_that_tells_the_label_is_found():
     assert found.startswith("cause alone")
 
 
+def test_a_feature_that_is_only_there_after_the_outcome_is_found():
+    """Its values say nothing; that they are there says all: a time of landing, null where a flight never left."""
+    landed = np.where(LATE == 1, np.nan, MINUTES)
+
+    (found,) = leaks_in({"landed": landed, "good": HONEST})
+
+    assert found.startswith("whether landed is there reaches an AUC of 1.0000, above 0.98.")
+
+
+def test_a_number_that_tells_the_label_without_any_slope_is_found():
+    """A status of 2 for late between 1 and 3 for punctual ranks like noise, and a bent copy is no line."""
+    status = np.where(LATE == 1, 2.0, CHANCE.choice([1.0, 3.0], ROWS))
+    cost = np.exp(MINUTES / 20)
+
+    assert [said.split()[0] for said in leaks_in({"status": status, "good": HONEST})] == ["status"]
+    (found,) = leaks_in({"minutes": MINUTES, "guess": MINUTES + HONEST}, label=cost, task="regression")
+    assert found.startswith("minutes alone reaches a squared correlation of 0.999")
+
+
 def test_a_regression_is_judged_by_correlation():
     """Hours for minutes is the same number; a rough forecast of it is not."""
     features = {"hours": MINUTES / 60, "forecast": MINUTES + CHANCE.normal(0, 5, ROWS)}

@@ -66,10 +66,12 @@ def test_module_may_import_only_what_the_endpoint_has(line):
     ("line", "asked"),
     [("datetime.now()", "the clock"), ("datetime.utcnow()", "the clock"), ("np.datetime64('now', 's')", "the clock"),
      ("np.datetime64('today')", "the clock"), ("np.random.normal(size=3)", "chance"),
-     ("np.random.default_rng(1).random(3)", "chance")],
+     ("np.random.default_rng(1).random(3)", "chance"), ("hash('UA')", "for a number that is another in each process"),
+     ("datetime.fromtimestamp(0).hour", "the machine for its time zone"), ("open('table.csv')", "for a file"),
+     ("np.loadtxt('table.csv')", "for a file")],
 )  # fmt: skip
 def test_a_feature_may_ask_neither_the_clock_nor_chance(line, asked):
-    """A decision looks the same whenever it is looked at, and in training as when it was made."""
+    """A decision looks the same whenever and wherever it is looked at, and in training as when it was made."""
     with pytest.raises(FeatureError, match=f"line 5 asks {asked}"):
         load(HEAD + f"def f(distance):\n    return distance + {line}\nFEATURES = (f,)")
 

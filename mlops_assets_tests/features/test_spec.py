@@ -52,6 +52,9 @@ def test_a_category_never_seen_in_training_has_no_levels():
     [
         ("def f(x): return x - x.mean()\nFEATURES = ('x', f)", "f came out differently for one row alone"),
         ("def f(x): return np.cumsum(x)\nFEATURES = ('x', f)", "f came out differently"),
+        ("seen = {}\ndef f(x): return x - seen.setdefault('mean', x.mean())\nFEATURES = (f,)", "for one row alone"),
+        ("def f(x): return (x == x.max()) * (x.size > 1.0)\nFEATURES = (f,)", "f came out differently"),
+        ("def f(x): return (x == np.sort(x)[-2:][0]) * (x.size > 1.0)\nFEATURES = (f,)", "among fewer rows"),
         ("def f(x):\n    x[:] = 0\n    return x\nFEATURES = (f,)", "read-only"),
         ("FEATURES = ('at',)", "'at' holds datetime64[us]"),
         ("def f(x): return x.astype(object)\nFEATURES = (f,)", "'f' holds float"),
