@@ -159,8 +159,8 @@ def _bring_in(project: "Project", runs: list[list[str]], time: datetime) -> None
 @HOME
 @click.argument("model")
 @REASON
-@click.option("--as", "who", help="Who asks; default: the account you are logged in as.")
-def train(home: str | None, model: str, reason: str, who: str | None) -> None:
+@WHO
+def train(home: str | None, model: str, reason: str, who: str) -> None:
     """Ask for MODEL to be trained, judged and released if it may.
 
     The daemon of a running stack does it within a minute.
@@ -168,9 +168,8 @@ def train(home: str | None, model: str, reason: str, who: str | None) -> None:
     from mlops_assets.cli.people import ask_for_training
 
     decision = ask_for_training(project_of(home), model, reason=reason, who=who)
-    click.echo(
-        f"Asked: {decision.reason} The retraining sensor starts the run; without a running stack, once there is one."
-    )
+    click.echo(f"Asked: {decision.reason.rstrip('.')}.")
+    click.echo("The retraining sensor starts the run; without a running stack, once there is one.")
 
 
 @click.command()
@@ -178,8 +177,8 @@ def train(home: str | None, model: str, reason: str, who: str | None) -> None:
 @click.argument("model")
 @click.argument("event")
 @click.option("--note", default="", help="What there is to know about it.")
-@click.option("--as", "who", help="Who reports it; default: the account you are logged in as.")
-def event(home: str | None, model: str, event: str, note: str, who: str | None) -> None:
+@WHO
+def event(home: str | None, model: str, event: str, note: str, who: str) -> None:
     """Report a business EVENT about MODEL.
 
     Its retraining policy says whether that calls for retraining.
@@ -194,10 +193,10 @@ def event(home: str | None, model: str, event: str, note: str, who: str | None) 
 @HOME
 @click.argument("model")
 @click.option("--digest", required=True, help="The dossier's digest, as the pending approval names it.")
-@click.option("--as", "who", help="Who decides; default: the account you are logged in as.")
-@click.option("--reason", required=True, help="Why.")
+@REASON
+@WHO
 @click.option("--reject", is_flag=True, help="Reject this version for good.")
-def approve(home: str | None, model: str, digest: str, who: str | None, reason: str, reject: bool) -> None:
+def approve(home: str | None, model: str, digest: str, reason: str, who: str, reject: bool) -> None:
     """Approve or reject the version whose dossier you read."""
     from mlops_assets.cli.people import decide_about
 
@@ -213,7 +212,7 @@ def approve(home: str | None, model: str, digest: str, who: str | None, reason: 
 @click.argument("model")
 @REASON
 @WHO
-def rollback(home: str | None, model: str, reason: str, who: str | None) -> None:
+def rollback(home: str | None, model: str, reason: str, who: str) -> None:
     """Bring back the version of MODEL before the live one."""
     from mlops_assets.cli.people import bring_back
     from mlops_assets.cli.running import running_stack

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops_assets.cli.project import Project
-from mlops_assets.errors import DeclarationError, GovernanceError
+from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration.resources import now
 from mlops_assets.orchestration.retention import declared_retention, said
 from mlops_assets.orchestration.steps import keeping
@@ -76,20 +76,18 @@ def run_retention(project: Project, *, dry_run: bool) -> None:
     click.echo("Nothing was deleted: this was a trial." if dry_run else "What was deleted is in the audit log.")
 
 
-def change_hold(project: Project, version: str, *, reason: str, who: str | None, release: bool) -> list[str]:
-    """Place or release a hold on MODEL@V; give what of its data had been deleted before it was held.
+def change_hold(project: Project, model: str, number: int, *, reason: str, who: str, release: bool) -> list[str]:
+    """Place or release a hold on a version; give what of its data had been deleted before it was held.
 
     Raises:
-        GovernanceError: `version` is not of the form MODEL@V, or the hold is as it was to become.
+        UnknownNameError: There is no such version.
+        GovernanceError: The hold is as it was to become.
     """
-    model, _, number = version.partition("@")
-    if not number.isdecimal():
-        raise GovernanceError(f"{version!r} names no version of a model. Write MODEL@NUMBER, such as flight_delay@3.")
-    by, at = who or getpass.getuser(), now(project.home)
+    at = now(project.home)
     if release:
-        keeping.release_hold(project.home, model, int(number), by=by, reason=reason, at=at)
+        keeping.release_hold(project.home, model, number, by=who, reason=reason, at=at)
         return []
-    return keeping.place_hold(project.home, model, int(number), by=by, reason=reason, at=at)
+    return keeping.place_hold(project.home, model, number, by=who, reason=reason, at=at)
 
 
 def _time(at: datetime) -> str:

@@ -2,7 +2,7 @@
 
 import click
 
-from mlops_assets.cli.options import HOME, REASON, WHO, project_of
+from mlops_assets.cli.options import HOME, REASON, VERSION, WHO, project_of
 
 
 @click.command()
@@ -34,36 +34,38 @@ def retention(home: str | None, dry_run: bool) -> None:
 
 @click.command()
 @HOME
-@click.argument("version", metavar="MODEL@V")
+@VERSION
 @REASON
 @WHO
-def hold(home: str | None, version: str, reason: str, who: str | None) -> None:
+def hold(home: str | None, version: tuple[str, int], reason: str, who: str) -> None:
     """Keep what MODEL@V was trained on, whatever retention says.
 
     Until the hold is released.
     """
     from mlops_assets.cli.keeping import change_hold
 
-    late = change_hold(project_of(home), version, reason=reason, who=who, release=False)
-    click.echo(f"{version} is held; the audit log says why.")
+    model, number = version
+    late = change_hold(project_of(home), model, number, reason=reason, who=who, release=False)
+    click.echo(f"{model}@{number} is held; the audit log says why.")
     if late:
         raise click.ClickException(f"Too late for {', '.join(late)}: retention had deleted files of it before.")
 
 
 @click.command("release-hold")
 @HOME
-@click.argument("version", metavar="MODEL@V")
+@VERSION
 @REASON
 @WHO
-def release_hold(home: str | None, version: str, reason: str, who: str | None) -> None:
+def release_hold(home: str | None, version: tuple[str, int], reason: str, who: str) -> None:
     """Release the hold on MODEL@V.
 
     Retention may then delete what nothing else protects.
     """
     from mlops_assets.cli.keeping import change_hold
 
-    change_hold(project_of(home), version, reason=reason, who=who, release=True)
-    click.echo(f"{version} is held no longer; the audit log says why.")
+    model, number = version
+    change_hold(project_of(home), model, number, reason=reason, who=who, release=True)
+    click.echo(f"{model}@{number} is held no longer; the audit log says why.")
 
 
 KEEPING = (table, retention, hold, release_hold)

@@ -1,7 +1,5 @@
 """What people do to a model, each act with a name and a reason in the audit log."""
 
-import getpass
-
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import GovernanceError, UnknownNameError
 from mlops_assets.governance import Event, take_decision
@@ -12,10 +10,10 @@ from mlops_assets.orchestration.steps import roll_back
 from mlops_assets.records import ApprovalDecision, Dossier, Endpoint, RetrainingDecision
 
 
-def ask_for_training(project: Project, model: str, *, reason: str, who: str | None) -> RetrainingDecision:
+def ask_for_training(project: Project, model: str, *, reason: str, who: str) -> RetrainingDecision:
     """Put a person's request for training into the ledger, where the retraining sensor finds it."""
     _folder(project, model)
-    at, by = now(project.home), who or getpass.getuser()
+    at, by = now(project.home), who
     decision = RetrainingDecision(
         model=model,
         retrain=True,
@@ -37,7 +35,7 @@ def ask_for_training(project: Project, model: str, *, reason: str, who: str | No
     return decision
 
 
-def report_event(project: Project, model: str, event: str, *, note: str, who: str | None) -> None:
+def report_event(project: Project, model: str, event: str, *, note: str, who: str) -> None:
     """Put a business event on record, if the model's policy knows it.
 
     Raises:
@@ -48,7 +46,7 @@ def report_event(project: Project, model: str, event: str, *, note: str, who: st
         raise UnknownNameError(f"business event of {model}", event, known=known)
     project.home.state.audit_append(
         Event.BUSINESS_EVENT,
-        actor=who or getpass.getuser(),
+        actor=who,
         subject={"model": model},
         data={"name": event, "note": note},
         at=now(project.home),
@@ -56,7 +54,7 @@ def report_event(project: Project, model: str, event: str, *, note: str, who: st
 
 
 def decide_about(
-    project: Project, model: str, *, digest: str, who: str | None, reason: str, approve: bool
+    project: Project, model: str, *, digest: str, who: str, reason: str, approve: bool
 ) -> ApprovalDecision:
     """Keep a person's decision about the dossier they read.
 
@@ -68,7 +66,7 @@ def decide_about(
     if dossier is None:
         raise GovernanceError(f"{model} has no dossier yet, so there is nothing to decide about. Train it first.")
     at = now(project.home)
-    decision = take_decision(dossier, digest=digest, by=who or getpass.getuser(), reason=reason, at=at, approve=approve)
+    decision = take_decision(dossier, digest=digest, by=who, reason=reason, at=at, approve=approve)
     with project.home.state.together():
         project.home.state.approval_add(decision)
         project.home.state.audit_append(
@@ -81,11 +79,9 @@ def decide_about(
     return decision
 
 
-def bring_back(project: Project, model: str, *, reason: str, who: str | None) -> Endpoint:
+def bring_back(project: Project, model: str, *, reason: str, who: str) -> Endpoint:
     """Bring the version before the current one live again."""
-    return roll_back(
-        _folder(project, model), project.home, by=who or getpass.getuser(), reason=reason, at=now(project.home)
-    )
+    return roll_back(_folder(project, model), project.home, by=who, reason=reason, at=now(project.home))
 
 
 def _folder(project: Project, model: str) -> ModelFolder:

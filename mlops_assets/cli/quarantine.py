@@ -56,7 +56,7 @@ def show(home: str | None, table: str, day: str | None) -> None:
 @WHO
 @LATER
 def waive(
-    home: str | None, table: str, day: str | None, rules: tuple[str, ...], reason: str, who: str | None, later: bool
+    home: str | None, table: str, day: str | None, rules: tuple[str, ...], reason: str, who: str, later: bool
 ) -> None:
     """Let rules hold back no row of a batch any more.
 
@@ -84,9 +84,7 @@ def waive(
 @REASON
 @WHO
 @LATER
-def correct(
-    home: str | None, table: str, day: str | None, file: Path, reason: str, who: str | None, later: bool
-) -> None:
+def correct(home: str | None, table: str, day: str | None, file: Path, reason: str, who: str, later: bool) -> None:
     """Let a file stand in for what the source sent.
 
     It is checked first, then the batch is judged again and driven on. Earlier rows stay in the history of the tables.

@@ -1,6 +1,5 @@
 """Batches that were held back: what people decide about them, and the runs that drive them on."""
 
-import getpass
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
@@ -21,21 +20,21 @@ from mlops_assets.validation import QualitySuite
 
 
 def waive_rules(
-    project: Project, table: str, day: str | None, *, rules: Iterable[str], reason: str, who: str | None
+    project: Project, table: str, day: str | None, *, rules: Iterable[str], reason: str, who: str
 ) -> tuple[str, ...]:
     """Put a waiver on record, and give the rules that were not waived before."""
     folder, declared, key = batch_of(project, table, day)
     suite = QualitySuite.load(folder / declared.suite) if declared.suite else None
-    by, at = who or getpass.getuser(), now(project.home)
+    by, at = who, now(project.home)
     return waive(declared, suite, project.home, key, rules=rules, reason=reason, by=by, at=at)
 
 
-def correct_batch(project: Project, table: str, day: str | None, *, file: Path, reason: str, who: str | None) -> int:
+def correct_batch(project: Project, table: str, day: str | None, *, file: Path, reason: str, who: str) -> int:
     """Put the rows of a file in the place of a batch, and give how many there are."""
     folder, declared, key = batch_of(project, table, day)
     types = {name: rule.type for name, rule in contract_of(declared, key).columns.items()}
     rows = FileSource(paths=(str(file.absolute()),), types=types).read(None, variables={})
-    by, at = who or getpass.getuser(), now(project.home)
+    by, at = who, now(project.home)
     correct(declared, project.home, key, rows, folder=folder, reason=reason, by=by, at=at)
     return int(rows.num_rows)
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from mlops_assets.cli.options import HOME, project_of
+from mlops_assets.cli.options import ANY_VERSION, HOME, project_of
 
 
 @click.command()
 @HOME
-@click.argument("version", metavar="MODEL[@V]")
+@ANY_VERSION
 @click.option("--open", "and_open", is_flag=True, help="Open the page in a browser.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page here too, to pass it on.")
-def report(home: str | None, version: str, and_open: bool, out: Path | None) -> None:
+def report(home: str | None, version: tuple[str, int | None], and_open: bool, out: Path | None) -> None:
     """Write the report of a judged version.
 
     The newest, unless told: what it is worth, and why it may go live or not.
@@ -22,12 +22,10 @@ def report(home: str | None, version: str, and_open: bool, out: Path | None) -> 
     from mlops_assets.orchestration.steps.reporting import bundle_of, judged, write_page
 
     project = project_of(home)
-    model, _, number = version.partition("@")
+    model, number = version
     if model not in project.models:
         raise UnknownNameError("model", model, known=project.models)
-    if number and not number.isdecimal():
-        raise click.UsageError(f"{version!r} names no version of a model. Write {model}@NUMBER, such as {model}@3.")
-    found = judged(project.models[model], project.home, bundle_of(project.home, model, int(number) if number else None))
+    found = judged(project.models[model], project.home, bundle_of(project.home, model, number))
     page = write_page(project.home, found)
     if out:
         out.write_bytes(page.read_bytes())

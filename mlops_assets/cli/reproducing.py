@@ -1,6 +1,5 @@
 """What `mlops reproduce` does: a version made again from its record, and the outcome as text or as JSON."""
 
-import getpass
 from collections.abc import Iterator
 
 import msgspec
@@ -12,16 +11,13 @@ from mlops_assets.orchestration.steps import reproduce
 from mlops_assets.records import Reproduction
 
 
-def reproduce_version(project: Project, version: str, *, threads: str, who: str | None) -> Reproduction:
-    """Fit MODEL@V again on each of `threads`, such as "1,2,4"; without @V, what is live or else the newest.
+def reproduce_version(project: Project, model: str, number: int | None, *, threads: str, who: str) -> Reproduction:
+    """Fit a version again on each of `threads`, such as "1,2,4"; without a number, what is live or else the newest.
 
     Raises:
-        GovernanceError: The version or the threads are not of that form.
+        GovernanceError: The threads are not of that form.
         UnknownNameError: There is no such model or version.
     """
-    model, at, number = version.partition("@")
-    if at and not number.isdecimal():
-        raise GovernanceError(f"{version!r} names no version of a model. Write MODEL@NUMBER, such as flight_delay@3.")
     counts = threads.split(",")
     if not all(count.isdecimal() and int(count) for count in counts):
         raise GovernanceError(f"{threads!r} are no numbers of threads. Write them with commas between, such as 1,2,4.")
@@ -30,10 +26,10 @@ def reproduce_version(project: Project, version: str, *, threads: str, who: str 
     return reproduce(
         project.models[model],
         project.home,
-        number=int(number) if at else None,
+        number=number,
         threads=[int(count) for count in counts],
         at=now(project.home),
-        by=who or getpass.getuser(),
+        by=who,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from mlops_assets.cli.options import HOME, WHO, project_of
+from mlops_assets.cli.options import ANY_VERSION, HOME, WHO, project_of
 
 
 @click.command()
@@ -81,13 +81,13 @@ def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
 
 @click.command()
 @HOME
-@click.argument("version", metavar="MODEL[@V]")
+@ANY_VERSION
 @click.option(
     "--threads", default="1,2,4", show_default=True, metavar="N,...", help="Numbers of threads to fit on, one fit each."
 )
 @click.option("--json", "as_json", is_flag=True, help="As data.")
 @WHO
-def reproduce(home: str | None, version: str, threads: str, as_json: bool, who: str | None) -> None:
+def reproduce(home: str | None, version: tuple[str, int | None], threads: str, as_json: bool, who: str) -> None:
     """Fit a version again from its record, and compare it.
 
     MODEL alone is what is live of it. Every byte is compared; what differs is said, and why. Ends with exit code 1 if
@@ -96,7 +96,7 @@ def reproduce(home: str | None, version: str, threads: str, as_json: bool, who: 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait take ten times as long
     from mlops_assets.cli.reproducing import reproduce_version, said
 
-    outcome = reproduce_version(project_of(home), version, threads=threads, who=who)
+    outcome = reproduce_version(project_of(home), *version, threads=threads, who=who)
     click.echo(said(outcome, as_json=as_json))
     if not outcome.equal:
         sys.exit(1)

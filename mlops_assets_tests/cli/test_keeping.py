@@ -81,13 +81,13 @@ def test_a_hold_and_its_release_are_on_record(shop, mlops):
     wrong = mlops("hold", MODEL, "--reason", "a complaint")
 
     entries = shop.home.state.audit_entries(model=MODEL)[-2:]
-    assert (held.code, again.code, released.code, wrong.code) == (0, 1, 0, 1)
+    assert (held.code, again.code, released.code, wrong.code) == (0, 1, 0, 2)
     assert [(e.event, e.actor, e.data["reason"]) for e in entries] == [
         (Event.HOLD_PLACED, ADA, "a complaint"),
         (Event.HOLD_RELEASED, ADA, "settled"),
     ]
     assert "is held already" in again.err
-    assert "Write MODEL@NUMBER" in wrong.err
+    assert f"Write {MODEL}@NUMBER" in wrong.err
 
 
 def test_the_status_names_what_is_stale(shop, mlops):

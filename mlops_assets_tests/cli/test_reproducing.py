@@ -51,17 +51,17 @@ def test_what_differs_ends_with_an_error_code_and_its_cause(shop, mlops, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "code", "words"),
     [
-        ([f"{MODEL}@newest"], "Write MODEL@NUMBER"),
-        ([f"{MODEL}@7"], f"Known: {MODEL}@1"),
-        (["comes_bak"], f"Did you mean '{MODEL}'"),
-        ([MODEL, "--threads", "1,0"], "no numbers of threads"),
+        ([f"{MODEL}@newest"], 2, f"Write {MODEL}@NUMBER"),
+        ([f"{MODEL}@7"], 1, f"Known: {MODEL}@1"),
+        (["comes_bak"], 1, f"Did you mean '{MODEL}'"),
+        ([MODEL, "--threads", "1,0"], 1, "no numbers of threads"),
     ],
 )
-def test_what_cannot_be_meant_is_told(mlops, arguments, words):
+def test_what_cannot_be_meant_is_told(mlops, arguments, code, words):
     """In words, before anything is fitted."""
     said = mlops("reproduce", *arguments)
 
-    assert said.code == 1
+    assert said.code == code
     assert words in said.err

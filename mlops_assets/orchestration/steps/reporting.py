@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.errors import UnexplainedError, UnknownNameError
+from mlops_assets.errors import GovernanceError, UnexplainedError, UnknownNameError
 from mlops_assets.evaluation import BusinessValue, Terms, curves, gains
 from mlops_assets.evaluation.portrait import Who
 from mlops_assets.governance import (
@@ -136,10 +136,17 @@ def bundle_of(stores: Home, model: str, number: int | None) -> str:
 
     Raises:
         UnknownNameError: There is no such version, or it was never judged.
+        GovernanceError: None was judged yet.
     """
     known = set(stores.records.partitions(("evaluations", model)))
     found = {v.version: v.bundle_sha256 for v in stores.state.versions(model) if v.bundle_sha256 in known}
-    wanted = max(found, default=0) if number is None else number
+    if not found:
+        raise GovernanceError(
+            f"No version of {model} was judged yet, so there is nothing to report. "
+            f"Ask for one with `mlops train {model} --reason …`.",
+            model=model,
+        )
+    wanted = max(found) if number is None else number
     if wanted not in found:
         raise UnknownNameError(f"judged version of {model}", str(wanted), known=map(str, sorted(found)))
     return found[wanted]

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from mlops_assets.digests import sha256_bytes, sha256_json, sha256_parts
-from mlops_assets.errors import MlopsError, UnknownNameError, examples
+from mlops_assets.errors import GovernanceError, MlopsError, UnknownNameError, examples
 from mlops_assets.features import FeatureModule, FeaturePlan, build_spec
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.governance import Event
@@ -60,6 +60,7 @@ def reproduce(
 
     Raises:
         UnknownNameError: There is no such version.
+        GovernanceError: There is none yet.
     """
     version, made = _version(stores, folder.name, number)
     record, here = version.reproducibility, circumstances(folder.path)
@@ -86,7 +87,13 @@ def _version(stores: Home, model: str, number: int | None) -> tuple[ModelVersion
     known = {version.version: version for version in stores.state.versions(model)}
     if number is None and (release := stores.releases.current(model)):
         number = stores.state.version_of(model, release.bundle_sha256)
-    number = max(known, default=0) if number is None else number
+    if not known:
+        raise GovernanceError(
+            f"{model} has no version yet, so there is nothing to reproduce. "
+            f"Ask for one with `mlops train {model} --reason …`.",
+            model=model,
+        )
+    number = max(known) if number is None else number
     if number not in known:
         raise UnknownNameError("model version", f"{model}@{number}", known=[f"{model}@{each}" for each in known])
     registered = known[number]
