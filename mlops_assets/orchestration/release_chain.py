@@ -71,7 +71,7 @@ def _training_set(folder: ModelFolder) -> dg.AssetsDefinition:
         **_shared(folder, "training_set", folder.features_source, folder.model_source, training=declared.training),
         deps=[["validated", declared.decisions.table], *(["features", view] for view in declared.views)],
         description="Labelled decisions with every feature as it was known at the moment of the decision.",
-        kinds={"duckdb", "delta"},
+        kinds={"python", "delta"},
         check_specs=[
             _check(folder, "training_set", "leakage", "No feature knows the future, the label or its copies."),
             _check(folder, "training_set", "enough_rows", "Enough labelled rows to learn from and to judge on."),

@@ -87,7 +87,7 @@ def _parity(folder: ModelFolder) -> dg.AssetsDefinition:
         ins={"sealed": dg.AssetIn(key_of(folder, "predictions"))},
         deps=[dg.AssetDep(["features", view], partition_mapping=dg.AllPartitionMapping()) for view in declared.views],
         description="Served vectors computed again from the stored tables, as known at each decision.",
-        kinds={"duckdb"},
+        kinds={"python"},
         check_specs=[_check(folder, "parity", "bit_for_bit", "Served as training would have seen it.")],
     )
     def parity(context: dg.AssetExecutionContext, home: HomeResource, sealed: TableVersion) -> dg.MaterializeResult:
