@@ -5,9 +5,9 @@ depend on chunking, on the file format or on how often a file was rewritten.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import rfc8785
@@ -186,6 +186,27 @@ def _is_text(dtype: "pa.DataType") -> bool:
 
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     return any(is_kind(dtype) for is_kind in kinds)
+
+
+class Pieces(Protocol):
+    """Rows that come piece by piece, each time from the beginning, with the same columns in all pieces."""
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """Their columns."""
+        ...
+
+    def pieces(self) -> "Iterator[pa.Table]":
+        """Give them in their order."""
+        ...
+
+
+def sha256_pieces(rows: Pieces) -> str:
+    """Give what `sha256_table` gives of all of `rows` together."""
+    digest = TableDigest(rows.schema)
+    for piece in rows.pieces():
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def sha256_table(table: "pa.Table") -> str:

@@ -17,6 +17,7 @@ from mlops_assets.errors import StoreError
 
 MAX_RECORD_BYTES = 4 * 2**20  # a longer end without a whole frame is damage, not a torn record
 
+_READ_BYTES = 2**24
 _HEADER = struct.Struct("<II")
 _log = logging.getLogger(__name__)
 
@@ -98,24 +99,26 @@ def read_frames(path: Path, *, start: int = 0) -> Iterator[tuple[int, bytes]]:
     Raises:
         StoreError: A frame in the middle is damaged.
     """
+    data, position, behind = b"", 0, start  # `data` is a part of the file and begins `behind` its beginning
     with path.open("rb") as file:
         file.seek(start)
-        data = file.read()
-    position = 0
-    while position < len(data):
-        record = _record(data, position)
-        if record is None:
-            if _is_torn(data, position):
+        while True:
+            record = _record(data, position)
+            if record is not None:
+                position += _HEADER.size + len(record)
+                yield behind + position, record
+            elif more := file.read(_READ_BYTES):
+                data, behind, position = data[position:] + more, behind + position, 0
+            elif position == len(data) or _is_torn(data, position):
                 return
-            raise StoreError(
-                f"The log {path} is damaged at byte {start + position}: a frame there does not match its checksum, "
-                "with more behind it. What was logged there is incomplete. Restore the file from a backup; if there "
-                "is none, cut it at that byte and record the loss.",
-                path=str(path),
-                position=start + position,
-            )
-        position += _HEADER.size + len(record)
-        yield start + position, record
+            else:
+                raise StoreError(
+                    f"The log {path} is damaged at byte {behind + position}: a frame there does not match its "
+                    "checksum, with more behind it. What was logged there is incomplete. Restore the file from a "
+                    "backup; if there is none, cut it at that byte and record the loss.",
+                    path=str(path),
+                    position=behind + position,
+                )
 
 
 def _record(data: bytes, position: int) -> bytes | None:

@@ -1,7 +1,7 @@
 """Where raw rows come from; one file per kind of source.
 
-To add a kind, write its file (a `SourceModel` with a `kind` of its own and a `read`, see `Source`) and add it to
-`AnySource`: the YAML and the family's shared test pick it up from there.
+To add a kind, write its file (a `SourceModel` with a `kind` of its own and a `stream`, see `Source.pieces`) and add it
+to `AnySource`: the YAML and the family's shared test pick it up from there.
 """
 
 from typing import Annotated, get_args
@@ -13,6 +13,7 @@ from mlops_assets.sources.files import FileSource
 from mlops_assets.sources.http import HttpSource
 from mlops_assets.sources.source import Source, SourceModel
 from mlops_assets.sources.sql import SqlSource
+from mlops_assets.sources.staging import Batch, Stage
 
 AnySource = Annotated[
     EventSource | FileSource | HttpSource | SqlSource,  # a new kind joins here
@@ -22,4 +23,15 @@ SOURCES: dict[str, type[SourceModel]] = {
     source.model_fields["kind"].default: source for source in get_args(get_args(AnySource)[0])
 }
 
-__all__ = ["SOURCES", "AnySource", "EventSource", "FileSource", "HttpSource", "Source", "SourceModel", "SqlSource"]
+__all__ = [
+    "SOURCES",
+    "AnySource",
+    "Batch",
+    "EventSource",
+    "FileSource",
+    "HttpSource",
+    "Source",
+    "SourceModel",
+    "SqlSource",
+    "Stage",
+]

@@ -1,5 +1,6 @@
 """The types in which raw rows enter the house, whatever wrote them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ TYPES: dict[TypeName, pa.DataType] = {
     "date": pa.date32(),
     "timestamp": TIME,
 }
+
+Types = Mapping[str, TypeName]
 
 
 def _settled(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -46,6 +49,30 @@ def settle(rows: pa.Table) -> pa.Table:
     return pa.table(columns, schema=pa.schema(fields))
 
 
+def joined(known: pa.Schema | None, schema: pa.Schema) -> pa.Schema:
+    """Give the columns of both, those that are known first, each in the wider of its types.
+
+    Raises:
+        pa.ArrowInvalid: A column is there twice.
+        pa.ArrowTypeError: A column cannot be of one type.
+    """
+    return (
+        schema if known is None or known == schema else pa.unify_schemas([known, schema], promote_options="permissive")
+    )
+
+
+def whole(pieces: Sequence[pa.Table]) -> pa.Table:
+    """Give the pieces of a batch as one settled table: with every column that any of them has, in the widest type.
+
+    Raises:
+        pa.ArrowInvalid: A column cannot be of one type.
+
+    >>> whole([pa.table({"n": [1]}), pa.table({"n": [1.5], "m": ["x"]})]).to_pydict()
+    {'n': [1.0, 1.5], 'm': [None, 'x']}
+    """
+    return settle(pa.concat_tables(pieces, promote_options="permissive"))
+
+
 def times_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Read text as times; those without a zone are UTC.
 
@@ -63,8 +90,24 @@ def times_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.cast(pc.cast(column, pa.timestamp("us")), TIME)
 
 
-def rows_within(rows: pa.Table, time_column: str, span: Span, *, place: str) -> pa.Table:
-    """Give those of `rows` whose `time_column` lies in `span`; `place` is where they are from, for messages.
+def has_zone(column: pa.ChunkedArray) -> bool | None:
+    """Tell whether text that `times_of` reads has a zone; None where there is none.
+
+    >>> has_zone(pa.chunked_array([[None, "2013-02-08T01:00:00Z"]]))
+    True
+    """
+    first = column.drop_null().slice(0, 1)
+    if not len(first):
+        return None
+    try:
+        pc.cast(first, pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return True
+    return False
+
+
+def moments_of(rows: pa.Table, time_column: str, *, place: str) -> pa.ChunkedArray:
+    """Give the times by which rows are told apart; `place` is where they are from, for messages.
 
     Raises:
         UnknownNameError: There is no such column.
@@ -77,11 +120,17 @@ def rows_within(rows: pa.Table, time_column: str, span: Span, *, place: str) -> 
         times = pc.cast(times, TIME)
     if times.type != TIME:
         raise SourceError(
-            f"Column {time_column!r} of {place} holds {times.type}, not times, so the rows of {span.partition} cannot "
+            f"Column {time_column!r} of {place} holds {times.type}, not times, so the rows of one partition cannot "
             f"be told from the others. Set `types: {{{time_column}: timestamp}}`, or name another `time_column`.",
             path=place,
             column=time_column,
             found=str(times.type),
         )
+    return times
+
+
+def rows_within(rows: pa.Table, time_column: str, span: Span, *, place: str) -> pa.Table:
+    """Give those of `rows` whose `time_column` lies in `span`; it raises what `moments_of` does."""
+    times = moments_of(rows, time_column, place=place)
     start, end = pa.scalar(span.start, TIME), pa.scalar(span.end, TIME)
     return rows.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))

@@ -1,8 +1,7 @@
 """Rows from the log of business events that `mlops record` writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,8 @@ from mlops_assets.errors import SourceError, StoreError
 from mlops_assets.framed_log import read_frames
 from mlops_assets.records import Span
 from mlops_assets.sources.arrow import TypeName, rows_within
-from mlops_assets.sources.formats import read_jsonl
+from mlops_assets.sources.blocks import together
+from mlops_assets.sources.json_lines import jsonl_pieces
 from mlops_assets.sources.source import SourceModel, fill
 
 RECORDED_AT = "recorded_at"
@@ -43,7 +43,7 @@ class EventSource(SourceModel, frozen=True, extra="forbid"):
         """The way in."""
         return "mlops record"
 
-    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
+    def stream(self, span: Span | None, *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
         """Give the events of `span`, or all of them, in the order in which they were recorded."""
         folder = Path(fill(FOLDER, span, variables))
         if not folder.exists():
@@ -52,20 +52,15 @@ class EventSource(SourceModel, frozen=True, extra="forbid"):
                 f"downstream can be computed. Record events with `mlops record {variables['table']} --json '{{…}}'`.",
                 path=str(folder),
             )
+        files = _files(folder, span)
         try:
-            records = [record for file in _files(folder, span) for _, record in read_frames(file)]
-            rows = read_jsonl(BytesIO(b"\n".join(records)), types={**self.types, RECORDED_AT: "timestamp"})
+            for rows in jsonl_pieces(lambda: together(_records(files)), types={**self.types, RECORDED_AT: "timestamp"}):
+                self._require_inside(rows, span, folder)
+                yield rows
         except (StoreError, pa.ArrowInvalid) as error:
             raise SourceError(
                 f"The events in {folder} could not be read: {error} Nothing was taken from them.", path=str(folder)
             ) from error
-        if span is not None and self._inside(rows, span, folder).num_rows != rows.num_rows:
-            raise SourceError(
-                f"Events in {folder} belong to other days than that of {span.partition}: they were recorded under "
-                f"another `time_column`. Put that one back, or record the events for a table of another name.",
-                path=str(folder),
-            )
-        return rows
 
     def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
         """Give a digest of the sizes and times of the log's files of `span`; None if nothing was ever recorded."""
@@ -82,7 +77,8 @@ class EventSource(SourceModel, frozen=True, extra="forbid"):
             SourceError: One of them would not.
         """
         try:
-            read_jsonl(BytesIO(b"\n".join(events)), types=self.types)
+            for _ in jsonl_pieces(lambda: together(events), types=self.types):
+                pass
         except (SourceError, pa.ArrowInvalid) as error:
             if len(events) > 1:
                 for event in events:
@@ -92,8 +88,21 @@ class EventSource(SourceModel, frozen=True, extra="forbid"):
                 f"Correct it, or `types` of the source."
             ) from error
 
-    def _inside(self, rows: pa.Table, span: Span, folder: Path) -> pa.Table:
-        return rows_within(rows, self.time_column or RECORDED_AT, span, place=str(folder))
+    def _require_inside(self, rows: pa.Table, span: Span | None, folder: Path) -> None:
+        column = self.time_column or RECORDED_AT
+        if span is None or rows_within(rows, column, span, place=str(folder)).num_rows == rows.num_rows:
+            return
+        raise SourceError(
+            f"Events in {folder} belong to other days than that of {span.partition}: they were recorded under "
+            f"another `time_column`. Put that one back, or record the events for a table of another name.",
+            path=str(folder),
+        )
+
+
+def _records(files: Iterable[Path]) -> Iterator[bytes]:
+    for file in files:
+        for _, record in read_frames(file):
+            yield record
 
 
 def _files(folder: Path, span: Span | None) -> list[Path]:

@@ -5,13 +5,14 @@ from pathlib import PurePosixPath
 from typing import Literal, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError, examples
 from mlops_assets.records import Span
-from mlops_assets.sources.arrow import TypeName, rows_within
-from mlops_assets.sources.formats import SUFFIXES, Format, read_csv, read_jsonl, read_parquet
+from mlops_assets.sources.arrow import TypeName, joined, moments_of, rows_within
+from mlops_assets.sources.formats import SUFFIXES, Format, file_pieces
 from mlops_assets.sources.places import FoundFile, address_of, find_files
 from mlops_assets.sources.source import SPAN_PLACES, SourceModel, places_in
 
@@ -59,24 +60,24 @@ class FileSource(SourceModel, frozen=True, extra="forbid"):
         """The paths, best first."""
         return ", ".join(self.paths)
 
-    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
+    def stream(self, span: Span | None, *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
         """Give the rows of the first path that exists; of files that hold many partitions, only those in `span`."""
-        return next(self.read_each([span], variables=variables))
+        for _, piece in self.pieces([span], variables=variables):
+            yield piece
 
-    def read_each(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
-        """Give the rows of each of `spans`; files that hold several of them are read once."""
-        found = [self._found(span, variables) for span in spans]
-        held = [span for span, (template, _) in zip(spans, found, strict=True) if span and _holds_many(template)]
-        around = Span(min(span.start for span in held), max(span.end for span in held)) if held else None
-        shared: tuple[_Found, pa.Table] | None = None
-        for span, (template, files) in zip(spans, found, strict=True):
+    def pieces(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[tuple[int, pa.Table]]:
+        """Give the rows of each of `spans`, piece by piece; files that hold several of them are read once."""
+        together: dict[tuple[str, ...], tuple[list[FoundFile], dict[int, Span]]] = {}
+        for place, span in enumerate(spans):
+            template, files = self._found(span, variables)
             if span is None or not _holds_many(template):
-                yield self._chosen(self._rows(files), files)
-                continue
-            time_column = self._time_column(files, span)
-            if shared is None or shared[0] != (template, files):
-                shared = (template, files), self._rows(files, within=around)
-            yield self._chosen(rows_within(shared[1], time_column, span, place=_named(files)), files)
+                for piece in self._whole(files):
+                    yield place, piece
+            else:
+                named = (template, *(file.address for file in files))
+                together.setdefault(named, (files, {}))[1][place] = span
+        for files, held in together.values():
+            yield from self._parted(files, held)
 
     def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
         """Give a digest of the names, sizes and times of the files (or their etags); None if there are none.
@@ -121,26 +122,54 @@ class FileSource(SourceModel, frozen=True, extra="forbid"):
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def _rows(self, files: Sequence[FoundFile], *, within: Span | None = None) -> pa.Table:
-        parts = [self._rows_of(file, within) for file in files]
-        try:
-            return pa.concat_tables(parts, promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise SourceError(
-                f"{_named(files)} do not fit together: {error}. Nothing was taken from them. Write the column alike "
-                f"in all of them, or set its `types`.",
-                path=_named(files),
-            ) from error
+    def _parted(self, files: Sequence[FoundFile], held: Mapping[int, Span]) -> Iterator[tuple[int, pa.Table]]:
+        """Give the rows of files that hold many partitions, each with the place of the span that it belongs to."""
+        column, named = self._time_column(files, next(iter(held.values()))), _named(files)
+        around = Span(min(span.start for span in held.values()), max(span.end for span in held.values()))
+        known: pa.Schema | None = None
+        for piece, schema in self._rows(files, within=around):
+            # Every span has all columns, whichever file its rows are from.
+            spans = held if schema != known else _reached(held, piece, column, place=named)
+            known = schema
+            for place, span in spans.items():
+                yield place, self._chosen(rows_within(piece, column, span, place=named))
+        self._require_chosen(known, named)
 
-    def _rows_of(self, file: FoundFile, within: Span | None) -> pa.Table:
+    def _whole(self, files: Sequence[FoundFile]) -> Iterator[pa.Table]:
+        known: pa.Schema | None = None
+        for piece, schema in self._rows(files):
+            known = schema
+            yield self._chosen(piece)
+        self._require_chosen(known, _named(files))
+
+    def _rows(self, files: Sequence[FoundFile], *, within: Span | None = None) -> Iterator[tuple[pa.Table, pa.Schema]]:
+        """Give the rows of one file after the other, piece by piece, each with the columns that were found so far."""
+        known: pa.Schema | None = None
+        for file in files:
+            for piece in self._rows_of(file, within):
+                try:
+                    known = joined(known, piece.schema)
+                except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                    raise SourceError(
+                        f"{_named(files)} do not fit together: {error}. Nothing was taken from them. Write the column "
+                        f"alike in all of them, or set its `types`.",
+                        path=_named(files),
+                    ) from error
+                yield piece, known
+
+    def _rows_of(self, file: FoundFile, within: Span | None) -> Iterator[pa.Table]:
         written = self._format(file.path)
         try:
             with file.open() as opened:
-                if written == "parquet":
-                    return read_parquet(opened, time_column=self.time_column, within=within)
-                if written == "csv":
-                    return read_csv(opened, types=self.types, delimiter=self.delimiter)
-                return read_jsonl(opened, types=self.types)
+                yield from file_pieces(
+                    opened,
+                    written,
+                    types=self.types,
+                    delimiter=self.delimiter,
+                    time_column=self.time_column,
+                    within=within,
+                    is_here=file.is_here,
+                )
         except (pa.ArrowException, OSError, UnicodeDecodeError, SourceError) as error:
             said = str(error).rstrip(".")
             raise SourceError(
@@ -149,11 +178,17 @@ class FileSource(SourceModel, frozen=True, extra="forbid"):
                 path=file.address,
             ) from error
 
-    def _chosen(self, rows: pa.Table, files: Sequence[FoundFile]) -> pa.Table:
+    def _chosen(self, rows: pa.Table) -> pa.Table:
+        if self.columns is None:
+            return rows
+        blank = pa.nulls(rows.num_rows)  # of one file of a pattern a column may be missing
+        return pa.table({name: rows[name] if name in rows.column_names else blank for name in self.columns})
+
+    def _require_chosen(self, schema: pa.Schema | None, place: str) -> None:
+        known = schema.names if schema else []
         for name in self.columns or ():
-            if name not in rows.column_names:
-                raise UnknownNameError(f"Column of {_named(files)}", name, known=rows.column_names)
-        return rows.select(self.columns) if self.columns else rows
+            if name not in known:
+                raise UnknownNameError(f"Column of {place}", name, known=known)
 
     def _format(self, path: str) -> Format:
         found = self.format or SUFFIXES.get(PurePosixPath(path).suffix.lower())
@@ -167,6 +202,14 @@ class FileSource(SourceModel, frozen=True, extra="forbid"):
 
 def _holds_many(template: str) -> bool:
     return SPAN_PLACES.isdisjoint(places_in(template))
+
+
+def _reached(held: Mapping[int, Span], rows: pa.Table, time_column: str, *, place: str) -> dict[int, Span]:
+    """Give those of the spans that some of the rows may belong to."""
+    first, last = pc.min_max(moments_of(rows, time_column, place=place)).values()
+    if not first.is_valid:
+        return {}
+    return {n: span for n, span in held.items() if span.start <= last.as_py() and first.as_py() < span.end}
 
 
 def _named(files: Sequence[FoundFile]) -> str:

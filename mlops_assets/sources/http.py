@@ -1,9 +1,10 @@
 """Rows from a service that answers in JSON over HTTP."""
 
+import hashlib
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence, Set
 from email.utils import parsedate_to_datetime
-from io import BytesIO
 from typing import Any, Literal, Self
 
 import httpx
@@ -15,7 +16,8 @@ from pydantic import BaseModel, Field, model_validator
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
 from mlops_assets.records import Span
 from mlops_assets.sources.arrow import TypeName, rows_within
-from mlops_assets.sources.formats import read_jsonl
+from mlops_assets.sources.blocks import BLOCK_BYTES, blocks_of
+from mlops_assets.sources.json_lines import jsonl_pieces
 from mlops_assets.sources.paging import AnyPages, NumberedPages, at_path
 from mlops_assets.sources.source import SPAN_PLACES, SourceModel, fill, places_in
 
@@ -97,21 +99,30 @@ class HttpSource(SourceModel, frozen=True, extra="forbid"):
         """The address."""
         return self.url
 
-    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
+    def stream(self, span: Span | None, *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
         """Give the records that the service answers, in its order.
 
-        Pages by number shift when a record is added while they are read. So they are read until two readings agree.
+        They wait in a file until the last page is in, as only all of them say what types their fields have. Pages by
+        number shift when a record is added while they are read. So they are read until two readings agree.
         """
         self._require_span_is_used(span)
         url = self._address(span, variables)
-        with httpx.Client(timeout=self.timeout_s, headers=self._headers()) as client:
-            records = self._reading(client, url)
+        with httpx.Client(timeout=self.timeout_s, headers=self._headers()) as client, _Reading() as reading:
+            self._read(client, url, reading)
             if isinstance(self.pages, NumberedPages):
-                records = self._agreed(client, url, records)
-        rows = self._rows(records, url)
-        if span is not None and self.time_column is not None:
-            rows = rows_within(rows, self.time_column, span, place=str(url))
-        return rows.select(self.columns) if self.columns else rows
+                self._agree(client, url, reading)
+            self._require_columns(reading, url)
+            try:
+                for rows in jsonl_pieces(reading.blocks, types=self.types):
+                    if span is not None and self.time_column is not None:
+                        rows = rows_within(rows, self.time_column, span, place=str(url))
+                    yield rows.select(self.columns) if self.columns else rows
+            except pa.ArrowInvalid as error:
+                raise SourceError(
+                    f"The records of {url} do not fit into one table: {error}. Nothing was taken from it. Set `types` "
+                    f"of the column, or take it out with `columns`.",
+                    url=str(url),
+                ) from error
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -142,19 +153,22 @@ class HttpSource(SourceModel, frozen=True, extra="forbid"):
     def _headers(self) -> dict[str, str]:
         return {"Accept": "application/json", **(self.auth.headers() if self.auth else {})}
 
-    def _agreed(self, client: httpx.Client, url: httpx.URL, records: list[Record]) -> list[Record]:
+    def _agree(self, client: httpx.Client, url: httpx.URL, reading: "_Reading") -> None:
         for _ in range(READINGS_AT_MOST - 1):
-            before, records = records, self._reading(client, url)
-            if records == before:
-                return records
+            before = reading.sha256
+            self._read(client, url, reading)
+            if reading.sha256 == before:
+                return
         raise SourceError(
             f"{url} changed during each of {READINGS_AT_MOST} readings, so which records belong together is unknown. "
             f"Nothing was taken from it. Read days that are over, or page by cursor.",
             url=str(url),
         )
 
-    def _reading(self, client: httpx.Client, first: httpx.URL) -> list[Record]:
-        records: list[Record] = []
+    def _read(self, client: httpx.Client, first: httpx.URL, reading: "_Reading") -> None:
+        """Put every page into `reading`, in place of what is there."""
+        reading.begin()
+        wanted = {*self.columns, self.time_column} if self.columns else None
         asked: set[httpx.URL] = set()
         last: list[Record] | None = None
         url: httpx.URL | None = first
@@ -174,9 +188,8 @@ class HttpSource(SourceModel, frozen=True, extra="forbid"):
                     f"it. Correct `pages` to what the service understands.",
                     url=str(first),
                 )
-            records += page
+            reading.add(page, wanted)
             last, url = page, following
-        return records
 
     def _page(self, client: httpx.Client, url: httpx.URL) -> tuple[httpx.Response, Any, list[Record]]:
         try:
@@ -206,26 +219,51 @@ class HttpSource(SourceModel, frozen=True, extra="forbid"):
             raise SourceError(f"at {self.records or 'the top of the answer'} there is no list of JSON objects")
         return found
 
-    def _rows(self, records: list[Record], url: httpx.URL) -> pa.Table:
-        if not records and not self.types:
+    def _require_columns(self, reading: "_Reading", url: httpx.URL) -> None:
+        if not reading.records and not self.types:
             raise SourceError(
                 f"{url} has no records, and nothing says which columns they would have. Declare `types`.", url=str(url)
             )
-        if self.columns:
-            wanted = {*self.columns, self.time_column}
-            known = {*self.types}.union(*records)
-            for name in self.columns:
-                if name not in known:
-                    raise UnknownNameError(f"Column of {url}", name, known=known)
-            records = [{name: value for name, value in record.items() if name in wanted} for record in records]
-        try:
-            return read_jsonl(BytesIO(b"\n".join(map(msgspec.json.encode, records))), types=self.types)
-        except pa.ArrowInvalid as error:
-            raise SourceError(
-                f"The records of {url} do not fit into one table: {error}. Nothing was taken from it. Set `types` of "
-                f"the column, or take it out with `columns`.",
-                url=str(url),
-            ) from error
+        known = {*self.types, *reading.fields}
+        for name in self.columns or ():
+            if name not in known:
+                raise UnknownNameError(f"Column of {url}", name, known=known)
+
+
+class _Reading:
+    """The records of one reading, in a file once they are too many to hold."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=BLOCK_BYTES)  # noqa: SIM115 - `__exit__` closes it
+        self.begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def begin(self) -> None:
+        """Forget all records."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self.records, self.fields = hashlib.sha256(), 0, set[str]()
+
+    def add(self, page: Sequence[Record], wanted: Set[str | None] | None) -> None:
+        """Put the records of a page behind those before, without the fields that are not wanted."""
+        self.records += len(page)
+        self.fields.update(*page)
+        for record in page:
+            kept = record if wanted is None else {name: value for name, value in record.items() if name in wanted}
+            self._file.write(msgspec.json.encode(kept) + b"\n")
+            self._hash.update(msgspec.json.encode(record, order="sorted"))
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def blocks(self) -> Iterator[bytes]:
+        return blocks_of(self._file)
 
 
 def _again(error: Exception) -> bool | float:

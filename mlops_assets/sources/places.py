@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from mlops_assets.errors import DeclarationError, SourceError
 from mlops_assets.records import Span
@@ -23,6 +24,11 @@ class FoundFile:
     path: str
     mark: str
     system: AbstractFileSystem
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return isinstance(self.system, LocalFileSystem)
 
     def open(self) -> IO[bytes]:
         """Open it for reading."""

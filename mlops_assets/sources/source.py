@@ -1,4 +1,8 @@
-"""What every source can do, and how the places written in its declaration are filled in."""
+"""What every source can do, and how the places written in its declaration are filled in.
+
+A source gives its rows in pieces, so that a batch of any size takes the memory of one. `read` is for batches that are
+known to be small; what may be large goes through a `Stage`.
+"""
 
 import re
 from abc import abstractmethod
@@ -11,6 +15,7 @@ from pydantic import BaseModel
 
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.records import Span
+from mlops_assets.sources.arrow import whole
 
 _PLACE = re.compile(r"\{(\w+)\}")
 SPAN_PLACES = frozenset({"partition", "partition_start", "partition_end"})
@@ -30,23 +35,26 @@ class Source(Protocol):
         """Say in words where rows come from, as declared."""
         ...
 
-    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
-        """Give the rows that belong to `span`, or all rows where it is None.
+    def pieces(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[tuple[int, pa.Table]]:
+        """Give the rows that belong to each of `spans`, or all rows for None, piece by piece and in their order.
 
-        Strings, times and decimals come in the house's types (see `settle`); everything else as it was found.
+        With each piece comes the place of its span in `spans`. There is at least one piece of each span, without rows
+        if it has none. Pieces of one span fit together (`whole`), and what is no guess from the first piece: a type is
+        found out from all of them. What holds rows of many spans is read once.
 
         Args:
-            span: The partition asked for.
+            spans: The partitions asked for.
             variables: What `{here}`, `{landing}` and the like stand for in the declaration.
 
         Raises:
-            SourceError: The rows could not be had. Rows that are absent are never an empty table.
-            DeclarationError: The declaration cannot be obeyed for this span.
+            SourceError: The rows could not be had, also after some pieces. Rows that are absent are never an empty
+                table.
+            DeclarationError: The declaration cannot be obeyed for a span.
         """
         ...
 
-    def read_each(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
-        """Give what `read` gives for each of `spans`, in their order; what holds many of them is read once."""
+    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
+        """Give all pieces of one span as a table in the house's types (see `settle`)."""
         ...
 
     def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
@@ -67,13 +75,18 @@ class SourceModel(BaseModel, frozen=True, extra="forbid"):
     """What a kind of source starts from: it reads span by span and cannot say what has changed."""
 
     @abstractmethod
+    def stream(self, span: Span | None, *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
+        """Give the pieces of one span, see `Source.pieces`."""
+
+    def pieces(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[tuple[int, pa.Table]]:
+        """See `Source.pieces`."""
+        for place, span in enumerate(spans):
+            for piece in self.stream(span, variables=variables):
+                yield place, piece
+
     def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
         """See `Source.read`."""
-
-    def read_each(self, spans: Sequence[Span | None], *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
-        """See `Source.read_each`."""
-        for span in spans:
-            yield self.read(span, variables=variables)
+        return whole([piece for _, piece in self.pieces([span], variables=variables)])
 
     def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
         """See `Source.stamp`."""

@@ -1,6 +1,6 @@
 """Rows from a SQL query."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -8,14 +8,15 @@ from urllib.parse import quote
 
 import pyarrow as pa
 from pydantic import Field
-from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy import URL, Connection, CursorResult, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
 from mlops_assets.records import Span
-from mlops_assets.sources.arrow import settle
+from mlops_assets.sources.arrow import joined
 from mlops_assets.sources.source import SourceModel, fill
 
+PIECE_ROWS = 1 << 14  # as Python's objects, which take several times what the rows do
 _SPAN_PARAMETERS = ("partition_start", "partition_end")
 
 
@@ -45,12 +46,17 @@ class SqlSource(SourceModel, frozen=True, extra="forbid"):
         """The query."""
         return self.query
 
-    def read(self, span: Span | None, *, variables: Mapping[str, str]) -> pa.Table:
-        """Give the rows that the query answers, columns in its order."""
-        names, rows = self._answer(self.query, span, variables)
-        _refuse_repeated(names)
-        columns = list(zip(*rows, strict=True)) or [()] * len(names)
-        return settle(pa.table([_column(*named) for named in zip(names, columns, strict=True)], names=names))
+    def stream(self, span: Span | None, *, variables: Mapping[str, str]) -> Iterator[pa.Table]:
+        """Give the rows that the query answers, columns in its order, as the database hands them out."""
+        known: pa.Schema | None = None
+        with self._answer(self.query, span, variables) as answer:
+            names = list(answer.keys())
+            _refuse_repeated(names)
+            while (rows := answer.fetchmany(PIECE_ROWS)) or known is None:
+                columns = list(zip(*rows, strict=True)) or [()] * len(names)
+                piece = pa.table([_column(*named) for named in zip(names, columns, strict=True)], names=names)
+                known = _joined(known, piece.schema)
+                yield piece
 
     def stamp(self, span: Span | None, *, variables: Mapping[str, str]) -> str | None:
         """Give how many rows the query answers and their greatest watermark; None where no watermark is declared.
@@ -62,18 +68,21 @@ class SqlSource(SourceModel, frozen=True, extra="forbid"):
         url = self._address(span, variables)
         column = create_engine(url).dialect.identifier_preparer.quote(self.watermark)
         counted = f"SELECT count(*), max({column}) FROM ({self.query.rstrip().rstrip(';')}\n) AS answered"
-        _, (row,) = self._answer(counted, span, variables)
-        return f"{row[0]} to {row[1]}"
+        with self._answer(counted, span, variables) as answer:
+            rows, watermark = answer.one()
+        return f"{rows} to {watermark}"
 
-    def _answer(
-        self, query: str, span: Span | None, variables: Mapping[str, str]
-    ) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        """Give the names of the columns that `query` answers, and its rows."""
+    @contextmanager
+    def _answer(self, query: str, span: Span | None, variables: Mapping[str, str]) -> Iterator[CursorResult[Any]]:
+        """Give what `query` answers, most of it still on the server."""
         url = self._address(span, variables)
         with self._connected(url) as connection:
             statement = text(query)
-            answer = connection.execute(statement, self._parameters(set(statement.compile().params), span, url))
-            return list(answer.keys()), answer.fetchall()
+            yield connection.execute(
+                statement,
+                self._parameters(set(statement.compile().params), span, url),
+                execution_options={"stream_results": True, "max_row_buffer": PIECE_ROWS},
+            )
 
     @contextmanager
     def _connected(self, url: URL) -> Iterator[Connection]:
@@ -146,12 +155,28 @@ def _refuse_repeated(names: list[str]) -> None:
         )
 
 
+def _joined(known: pa.Schema | None, schema: pa.Schema) -> pa.Schema:
+    """Give the types of the columns so far; in all pieces a column is of one type."""
+    return pa.schema(_wider(*fields) for fields in zip(known or schema, schema, strict=True))
+
+
+def _wider(known: pa.Field, field: pa.Field) -> pa.Field:
+    try:
+        return joined(pa.schema([known]), pa.schema([field])).field(0)
+    except pa.ArrowTypeError as error:
+        raise _mixed(field.name, error) from error
+
+
 def _column(name: str, values: tuple[Any, ...]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SourceError(
-            f"Column {name!r} of the query's answer mixes types: {error}. A column needs one type. "
-            f"CAST it in the query, or mend the rows that differ.",
-            column=name,
-        ) from error
+        raise _mixed(name, error) from error
+
+
+def _mixed(name: str, error: pa.ArrowException) -> SourceError:
+    return SourceError(
+        f"Column {name!r} of the query's answer mixes types: {error}. A column needs one type. "
+        f"CAST it in the query, or mend the rows that differ.",
+        column=name,
+    )

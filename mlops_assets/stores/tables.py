@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -28,7 +28,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
-from mlops_assets.digests import sha256_parts, sha256_table
+from mlops_assets.digests import Pieces, TableDigest, sha256_parts, sha256_table
 from mlops_assets.errors import StoreError, UnknownNameError, examples
 from mlops_assets.records import Column, TableVersion
 from mlops_assets.stores._atomic import checked_name, flush_file, flush_folder, remedy
@@ -65,6 +65,7 @@ class Content(NamedTuple):
 
 
 _Ledger = dict[str, Content]
+Rows: TypeAlias = pa.Table | Pieces
 Notes = Mapping[str, Mapping[str, str]]  # what to note of each partition, by its key
 
 
@@ -98,7 +99,7 @@ class TableStore:
     # --- writing ----------------------------------------------------------------------------------
 
     def write(
-        self, table: str, rows: pa.Table, *, partition: str | None = None, extra: Mapping[str, str] | None = None
+        self, table: str, rows: Rows, *, partition: str | None = None, extra: Mapping[str, str] | None = None
     ) -> TableVersion:
         """Replace one partition, or the whole of an unpartitioned table, and give the version that holds it.
 
@@ -113,9 +114,7 @@ class TableStore:
         key = WHOLE if partition is None else partition
         return self._write(table, {key: rows}, {key: extra or {}}, partitioned=partition is not None)
 
-    def write_partitions(
-        self, table: str, parts: Mapping[str, pa.Table], *, extra: Notes | None = None
-    ) -> TableVersion:
+    def write_partitions(self, table: str, parts: Mapping[str, Rows], *, extra: Notes | None = None) -> TableVersion:
         """Replace every partition in `parts` in one commit, also by an empty one, and give the version that holds them.
 
         `extra` is what to note of each partition, by its key; see `write`.
@@ -143,11 +142,12 @@ class TableStore:
         finally:
             write.staging.discard()
 
-    def _write(self, table: str, parts: Mapping[str, pa.Table], extra: Notes, *, partitioned: bool) -> TableVersion:
+    def _write(self, table: str, parts: Mapping[str, Rows], extra: Notes, *, partitioned: bool) -> TableVersion:
         for _ in range(COMMIT_ATTEMPTS):
             with self.begin(table, [rows.schema for rows in parts.values()], partitioned=partitioned) as write:
                 for key, rows in parts.items():
-                    write.add(rows, partition=key if partitioned else None)
+                    for piece in _pieces(rows):
+                        write.add(piece, partition=key if partitioned else None)
                 with suppress(_WidenedMeanwhileError):
                     return self._commit(write, extra, look_first=False)
         raise _contended(table, parts)
@@ -417,17 +417,21 @@ class TableStore:
                     time.sleep(min(0.005 * attempt, 0.1))
         raise _contended(table, extra)
 
-    def differing(self, table: str, parts: Mapping[str, pa.Table]) -> tuple[str, ...]:
+    def differing(self, table: str, parts: Mapping[str, Rows]) -> tuple[str, ...]:
         """Name those of `parts` that `write_partitions` would not find there already; writes nothing."""
         with self._lock:
             handle = self._at(table, None)
-            stored = {key: _storable(rows, table=table) for key, rows in parts.items()}
-            schema = _widened(_schema(handle.delta), [rows.schema for rows in stored.values()], table=table)
-            return tuple(
-                key
-                for key, rows in stored.items()
-                if not _holds(handle.ledger, key, Content(sha256_table(_aligned(rows, schema)), rows.num_rows, {}))
-            )
+            stored = {key: _storable_schema(rows.schema, table=table) for key, rows in parts.items()}
+            schema = _widened(_schema(handle.delta), stored.values(), table=table)
+        differing = []
+        for key, rows in parts.items():
+            digest, count = TableDigest(schema), 0
+            for piece in _pieces(rows):
+                digest.update(_aligned(_cast(piece, stored[key], table=table), schema))
+                count += piece.num_rows
+            if not _holds(handle.ledger, key, Content(digest.hexdigest(), count, {})):
+                differing.append(key)
+        return tuple(differing)
 
     def exists(self, table: str) -> bool:
         """Say whether `table` was ever written."""
@@ -680,6 +684,10 @@ def _storable_schema(schema: pa.Schema, *, table: str) -> pa.Schema:
         return pa.schema(Schema.from_arrow(settled).to_arrow())
     except Exception as error:  # deltalake raises a bare Exception for a type it does not know
         raise _unkept(table, error) from error
+
+
+def _pieces(rows: Rows) -> Iterator[pa.Table]:
+    return iter((rows,)) if isinstance(rows, pa.Table) else rows.pieces()
 
 
 def _cast(rows: pa.Table, schema: pa.Schema, *, table: str) -> pa.Table:

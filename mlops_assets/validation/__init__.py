@@ -6,15 +6,16 @@ and too many bad rows block the batch. A quality suite says what a batch as a wh
 
 from mlops_assets.validation.contract import ColumnRule, Contract
 from mlops_assets.validation.freshness import Promise, staleness
-from mlops_assets.validation.pieces import validate_pieces
+from mlops_assets.validation.pieces import refused_pieces, validate_pieces
 from mlops_assets.validation.quarantine import Tally, Validation, validate
 from mlops_assets.validation.row_rule import RowRule
-from mlops_assets.validation.structure import conform
+from mlops_assets.validation.structure import Conformed, conform
 from mlops_assets.validation.suite import QualitySuite, SuiteResult, check
 from mlops_assets.validation.volume import VolumePolicy, odd_day, odd_whole
 
 __all__ = [
     "ColumnRule",
+    "Conformed",
     "Contract",
     "Promise",
     "QualitySuite",
@@ -27,6 +28,7 @@ __all__ = [
     "conform",
     "odd_day",
     "odd_whole",
+    "refused_pieces",
     "staleness",
     "validate",
     "validate_pieces",

@@ -12,9 +12,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from mlops_assets.digests import Pieces
 from mlops_assets.validation.contract import Contract
 from mlops_assets.validation.quarantine import Validation, as_frame, parted, refused_whole, validate
-from mlops_assets.validation.structure import conform
+from mlops_assets.validation.structure import Conformed, conform
 
 if TYPE_CHECKING:
     from mlops_assets.validation.rules import BrokenRule
@@ -34,9 +35,8 @@ def validate_pieces(
     if rows.count_rows() <= piece_rows:
         yield validate(rows.to_table(memory_pool=pa.system_memory_pool()), contract, table=table, waived=waived)
         return
-    if faults := _structural(rows, contract, piece_rows):
-        for piece in _pieces(rows, rows.schema.names, piece_rows):
-            yield refused_whole(piece, conform(piece, contract)[0], faults, contract, table=table)
+    if faults := Conformed(stored := _Stored(rows, piece_rows), contract).faults:
+        yield from refused_pieces(stored, faults, contract, table=table)
         return
     from mlops_assets.validation.rules import broken_rules  # pandera takes seconds to load
 
@@ -51,17 +51,25 @@ def validate_pieces(
         start += piece.num_rows
 
 
-def _structural(rows: ds.Dataset, contract: Contract, piece_rows: int) -> tuple[str, ...]:
-    """Give the faults of structure of all pieces; rows that have the contract's types already are not looked at."""
-    _, faults = conform(rows.schema.empty_table(), contract)
-    known = {column.name: column.type for column in rows.schema}
-    if faults or all(known[column.name] == column.type for column in contract.schema):
-        return faults
-    first: dict[str, str] = {}  # of each column the first value that does not fit is told, as of a whole batch
-    for piece in _pieces(rows, rows.schema.names, piece_rows):
-        for fault in conform(piece, contract)[1]:
-            first.setdefault(fault.partition(": ")[0], fault)
-    return tuple(first.values())
+def refused_pieces(rows: Pieces, faults: tuple[str, ...], contract: Contract, *, table: str) -> Iterator[Validation]:
+    """Give the validation of a batch whose columns are not the contract's, piece by piece and as of all of it."""
+    fitting = [name for name in contract.columns if not any(fault.startswith(f"column {name!r} ") for fault in faults)]
+    for piece in rows.pieces():
+        conformed, _ = conform(piece, contract)
+        blank = {name: pa.nulls(piece.num_rows, conformed.schema.field(name).type) for name in contract.columns}
+        kept = {name: conformed[name] for name in fitting}
+        yield refused_whole(piece, pa.table(blank | kept), faults, contract, table=table)
+
+
+class _Stored:
+    """Stored rows, read in pieces."""
+
+    def __init__(self, rows: ds.Dataset, piece_rows: int) -> None:
+        self.schema: pa.Schema = rows.schema
+        self._rows, self._piece_rows = rows, piece_rows
+
+    def pieces(self) -> Iterator[pa.Table]:
+        return _pieces(self._rows, self.schema.names, self._piece_rows)
 
 
 def _pieces(rows: ds.Dataset, columns: Sequence[str], piece_rows: int) -> Iterator[pa.Table]:

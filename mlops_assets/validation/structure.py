@@ -1,8 +1,11 @@
 """Whether a batch has the columns and types its contract names, and the batch brought to exactly those types."""
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.digests import Pieces
 from mlops_assets.validation.contract import ARROW_TYPES, Contract
 
 
@@ -43,6 +46,36 @@ def conform(rows: pa.Table, contract: Contract) -> tuple[pa.Table, tuple[str, ..
     if faults:
         return pa.table(columns), tuple(faults)
     return pa.table(columns | {name: rows[name] for name in extra}), ()
+
+
+class Conformed:
+    """A batch brought to its contract's columns and types, piece by piece as it comes; see `conform`.
+
+    `faults` are those of all of it; with faults its pieces hold less than came.
+    """
+
+    def __init__(self, rows: Pieces, contract: Contract) -> None:
+        self._rows, self._contract = rows, contract
+        conformed, faults = conform(rows.schema.empty_table(), contract)
+        self.schema: pa.Schema = conformed.schema
+        self.faults = faults or _faults(rows, contract)
+
+    def pieces(self) -> Iterator[pa.Table]:
+        """Give the rows in their order."""
+        for piece in self._rows.pieces():
+            yield conform(piece, self._contract)[0]
+
+
+def _faults(rows: Pieces, contract: Contract) -> tuple[str, ...]:
+    """Give the faults of values that do not fit; rows that have the contract's types already are not looked at."""
+    known = {column.name: column.type for column in rows.schema}
+    if all(known[column.name] == column.type for column in contract.schema):
+        return ()
+    first: dict[str, str] = {}  # of each column the first value that does not fit is told, as of a whole batch
+    for piece in rows.pieces():
+        for fault in conform(piece, contract)[1]:
+            first.setdefault(fault.partition(": ")[0], fault)
+    return tuple(first.values())
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

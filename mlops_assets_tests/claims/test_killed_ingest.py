@@ -18,6 +18,7 @@ import pytest
 
 from mlops_assets.digests import sha256_table
 from mlops_assets.governance import Event
+from mlops_assets.sources import formats, staging
 from mlops_assets_tests._one_day import BAD, TABLES, Place, bring_in
 from mlops_assets_tests._shop import BRANCHES, FIRST_DAY, ORDERS_PER_DAY, days, the_end_of
 
@@ -43,6 +44,7 @@ PROCESSES.set_forkserver_preload(
 
 def live(root: Path, day: str, began: Connection) -> None:
     """Bring a day in, in a process that may be killed from the moment it says that it has begun."""
+    staging.HELD_BYTES, formats.PIECE_ROWS = 1, 8  # so that there is a between
     began.send(True)
     bring_in(root, day)
 

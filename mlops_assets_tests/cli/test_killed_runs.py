@@ -102,7 +102,7 @@ def test_ctrl_c_ends_a_refresh_and_not_only_the_step_it_came_in(shop, monkeypatc
         os.kill(os.getpid(), number)
         time.sleep(10)
 
-    monkeypatch.setattr("mlops_assets.sources.files.FileSource.read_each", interrupted)
+    monkeypatch.setattr("mlops_assets.sources.files.FileSource.pieces", interrupted)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a stack's supervisor has it
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -230,13 +230,13 @@ def archive(tmp_path):
 @pytest.fixture
 def readings(monkeypatch):
     """The numbers of days for which a file was read."""
-    counted, read_each = [], FileSource.read_each
+    counted, pieces = [], FileSource.pieces
 
     def counting(self, spans, *, variables):
         counted.append(len(spans))
-        return read_each(self, spans, variables=variables)
+        return pieces(self, spans, variables=variables)
 
-    monkeypatch.setattr(FileSource, "read_each", counting)
+    monkeypatch.setattr(FileSource, "pieces", counting)
     return counted
 
 
@@ -296,16 +296,16 @@ def test_a_changed_file_that_cannot_be_read_is_told_by_the_run_of_one_day(archiv
 
 def test_a_change_while_a_batch_is_being_read_is_found_afterwards(archive, monkeypatch):
     """The stamp noted is from before the reading."""
-    read_each = FileSource.read_each
+    pieces = FileSource.pieces
 
     def overtaken(self, spans, *, variables):
-        rows = list(read_each(self, spans, variables=variables))
+        rows = list(pieces(self, spans, variables=variables))
         archive.write([*archive.rows, (DAYS[2], 9, 99)])
         return iter(rows)
 
-    monkeypatch.setattr(FileSource, "read_each", overtaken)
+    monkeypatch.setattr(FileSource, "pieces", overtaken)
     archive.bring_in(DAYS[2])
-    monkeypatch.setattr(FileSource, "read_each", read_each)
+    monkeypatch.setattr(FileSource, "pieces", pieces)
 
     assert archive.asked() == [DAYS[2]]
     assert FileSource.read(archive.declared.source, Span.day(DAYS[2]), variables=archive.variables).num_rows == 3

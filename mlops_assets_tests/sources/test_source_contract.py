@@ -2,7 +2,10 @@
 
 import io
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,13 +19,17 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import create_engine, text
 
+from mlops_assets.digests import sha256_pieces, sha256_table
 from mlops_assets.errors import SourceError
+from mlops_assets.orchestration.steps.ingesting import ingest
+from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import Span
-from mlops_assets.sources import SOURCES, AnySource, Source
+from mlops_assets.sources import SOURCES, AnySource, Batch, Source, Stage
 from mlops_assets.stores.events import Event, EventLog
+from mlops_assets.stores.home import Home
 from mlops_assets_tests.sources._service import running_service
 
-Row = tuple[str, str, int | None]
+Row = tuple[str, str, float | None]
 COLUMNS = ["seen_at", "name", "count"]
 ROWS: list[Row] = [
     ("2013-02-07 23:59:59", "before", 1),
@@ -46,6 +53,7 @@ class Planted:
     absent_says: str = "exist"
     stamps: bool = True
     shares_stamps: bool = False  # many days, one file
+    takes_halves: bool = True  # as a count
 
     @property
     def source(self) -> Source:
@@ -61,6 +69,10 @@ class Planted:
         return sorted(self.read(span)["name"].to_pylist())
 
 
+def batch_of(batch: Batch) -> pa.Table:
+    return pa.concat_tables(batch.pieces())
+
+
 def declared(declaration: Declaration) -> Source:
     return TypeAdapter(AnySource).validate_python(declaration)
 
@@ -71,7 +83,8 @@ def declared(declaration: Declaration) -> Source:
 def _as_table(rows: list[Row]) -> pa.Table:
     times, names, counts = zip(*rows, strict=True)
     moments = pa.array(times).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-    return pa.table({"seen_at": moments, "name": names, "count": pa.array(counts, pa.int64())})
+    kind = pa.float64() if any(isinstance(count, float) for count in counts) else pa.int64()
+    return pa.table({"seen_at": moments, "name": names, "count": pa.array(counts, kind)})
 
 
 def _as_parquet(rows: list[Row]) -> bytes:
@@ -193,6 +206,7 @@ def _plant_postgres(folder: Path, request: pytest.FixtureRequest) -> Planted:
         add,
         nowhere={"url": nowhere},
         absent_says='"elsewhere_rows" does not exist',
+        takes_halves=False,
     )
 
 
@@ -284,11 +298,12 @@ def test_spans_that_meet_share_no_row_and_lose_none(planted):
     assert days == [["before"], ["first", "last"], ["after"]]
 
 
-def test_many_spans_at_once_are_what_each_alone_is(planted):
+def test_many_spans_at_once_are_what_each_alone_is(planted, tmp_path):
     """In the order asked for."""
     spans = [AFTER, BEFORE, DAY]
 
-    together = list(planted.source.read_each(spans, variables=planted.variables))
+    with Stage(tmp_path) as stage:
+        together = [batch_of(batch) for batch in stage.fetch(planted.source, spans, variables=planted.variables)]
 
     assert together == [planted.read(span) for span in spans]
 
@@ -367,6 +382,128 @@ def test_a_late_row_changes_the_stamp_of_its_span_and_is_read(planted):
     assert changed == [planted.shares_stamps, True, planted.shares_stamps]
     assert planted.names(DAY) == ["first", "last", "late"]
     assert planted.names(BEFORE) == ["before"]
+
+
+# --- batches larger than a piece ------------------------------------------------------------------
+
+LONG = Span.day("2013-02-11")
+MANY = 60
+
+
+@pytest.fixture
+def long(planted, monkeypatch) -> Planted:
+    """More rows of one day than a piece holds, and pieces of a few rows."""
+    for n in range(MANY):
+        planted.add((f"2013-02-11 00:{n:02d}:00", f"row {n}", n if n % 7 else None))
+    for module, name, size in SMALL:
+        monkeypatch.setattr(f"mlops_assets.sources.{module}.{name}", size)
+    return planted
+
+
+SMALL = (
+    ("blocks", "BLOCK_BYTES", 256),
+    ("formats", "PIECE_ROWS", 8),
+    ("sql", "PIECE_ROWS", 8),
+    ("staging", "HELD_BYTES", 1),
+)
+
+
+def test_a_batch_larger_than_a_piece_comes_in_pieces_and_is_the_same_rows(long, monkeypatch, tmp_path):
+    """In the same order, with the same types and so with the same digest as when it fits into one."""
+    with Stage(tmp_path) as stage:
+        (batch,) = stage.fetch(long.source, [LONG], variables=long.variables)
+        pieces = list(batch.pieces())
+        together = sha256_pieces(batch)
+        again = sha256_pieces(batch)
+    monkeypatch.undo()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    whole = long.read(LONG)
+
+    assert len(pieces) > 2
+    assert batch.num_rows == whole.num_rows == MANY
+    assert max(piece.num_rows for piece in pieces) < MANY
+    assert pa.concat_tables(pieces) == whole
+    assert together == again == sha256_table(whole)
+
+
+def test_a_fault_in_the_last_piece_keeps_all_pieces_out(long, tmp_path):
+    """What came before it is not taken for the batch: it is refused, or all of it is held as one."""
+    if not long.takes_halves:
+        pytest.skip("the database itself refuses such a count")
+    long.add(("2013-02-11 23:00:00", "half", 0.5))
+    table = TableDeclaration.model_validate(
+        {
+            "table": "seen",
+            "source": long.declaration,
+            "contract": {
+                "strict": False,
+                "columns": {"name": {"type": "string"}, "count": {"type": "int64", "nullable": True}},
+            },
+            "partitions": {"start": "2013-02-01"},
+        }
+    )
+    home = Home(tmp_path / "home", settings={})
+    at = datetime(2013, 2, 12, tzinfo=UTC)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("mlops_assets.orchestration.steps.ingesting.variables_of", lambda *_: dict(long.variables))
+        try:
+            came = ingest(table, home, ["2013-02-11"], folder=tmp_path, at=at)
+        except SourceError:
+            came = None
+
+    assert not home.tables.exists("raw/seen")
+    if came is not None:
+        held = home.tables.read("quarantine/seen", partitions=["2013-02-11"])
+        assert "count" in came.misfits["2013-02-11"]
+        assert [json.loads(value)["name"] for value in held["_value"].to_pylist()] == [
+            *(f"row {n}" for n in range(MANY)),
+            "half",
+        ]
+
+
+FETCH = """
+import json, os, signal, sys
+from pathlib import Path
+from pydantic import TypeAdapter
+from mlops_assets.records import Span
+from mlops_assets.sources import AnySource, Stage, blocks, formats, sql, staging
+told = json.loads(sys.argv[1])
+for module, name, size in told["small"]:
+    setattr({"blocks": blocks, "formats": formats, "sql": sql, "staging": staging}[module], name, size)
+write, written = Stage.write, []
+def killed(self, rows):
+    written.append(write(self, rows))
+    if len(written) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+Stage.write = killed
+with Stage(Path(told["folder"])) as stage:
+    stage.fetch(TypeAdapter(AnySource).validate_python(told["declaration"]), [Span.day(told["day"])],
+                variables=told["variables"])
+"""
+
+
+def test_a_kill_between_two_pieces_leaves_nothing_behind(long, tmp_path):
+    """Neither at the source, which gives the batch again, nor where the pieces waited."""
+    before = list(tmp_path.rglob("*"))
+    told = {"small": SMALL, "folder": str(tmp_path / "stage"), "day": LONG.partition}
+
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            FETCH,
+            json.dumps({**told, "declaration": long.declaration, "variables": long.variables}),
+        ],
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert list((tmp_path / "stage").iterdir()) == []
+    assert {path for path in tmp_path.rglob("*") if path != tmp_path / "stage"} == {*before}
+    assert long.read(LONG).num_rows == MANY
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():

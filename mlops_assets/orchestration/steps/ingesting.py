@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_assets.errors import examples
 from mlops_assets.governance import Event
@@ -23,8 +23,10 @@ from mlops_assets.orchestration.steps.standing import Key, came, standing
 from mlops_assets.orchestration.steps.usual import parameters_of, usual_rows
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
+from mlops_assets.sources import Batch, Stage
 from mlops_assets.stores.home import Home
-from mlops_assets.validation import Validation, conform, validate
+from mlops_assets.stores.tables import Rows
+from mlops_assets.validation import Conformed, refused_pieces, validate
 from mlops_assets.validation.contract import STRUCTURE
 from mlops_assets.validation.report import page
 from mlops_assets.validation.suite import QualitySuite, check
@@ -96,21 +98,21 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
     said = standing(stores, declared.table, keys)
     variables = variables_of(declared, stores, folder)
     stamps = stamps_of(declared.source, keys, variables=variables)
-    rows = came(declared, stores, said, variables=variables)
-    fitted = {key: conform(batch, declared.contract) for key, batch in rows.items()}
-    misfits = {key: examples(faults) for key, (_, faults) in fitted.items() if faults}
-    if misfits:
-        # Such rows would change the table's columns for every other day, so they are held beside it.
-        judged = {key: validate(rows[key], declared.contract, table=declared.table) for key in misfits}
-        _hold(stores, declared.table, judged)
-        _record(stores, Event.DATA_BLOCKED, declared.table, {"reasons": _reasons(misfits)}, at=at)
-    sound = {key: batch for key, (batch, faults) in fitted.items() if not faults}
-    version = write(stores, f"raw/{declared.table}", sound, notes=stamps) if sound else None
-    late = {
-        key: fault
-        for key, batch in sound.items()
-        if ARRIVED not in said[key].waived and (fault := _lateness(batch, key, declared))
-    }
+    with Stage(stores.root) as stage:
+        rows = came(declared, stores, stage, said, variables=variables)
+        fitted = {key: Conformed(batch, declared.contract) for key, batch in rows.items()}
+        misfits = {key: examples(batch.faults) for key, batch in fitted.items() if batch.faults}
+        if misfits:
+            # Such rows would change the table's columns for every other day, so they are held beside it.
+            _hold_whole(declared, stores, {key: (rows[key], fitted[key].faults) for key in misfits})
+            _record(stores, Event.DATA_BLOCKED, declared.table, {"reasons": _reasons(misfits)}, at=at)
+        sound = {key: batch for key, batch in fitted.items() if key not in misfits}
+        version = write(stores, f"raw/{declared.table}", sound, notes=stamps) if sound else None
+        late = {
+            key: fault
+            for key, batch in sound.items()
+            if ARRIVED not in said[key].waived and (fault := _lateness(batch, rows[key].num_rows, key, declared))
+        }
     odd = {
         key: fault
         for key, fault in odd_volumes(declared, stores, list(sound)).items()
@@ -227,7 +229,7 @@ def variables_of(declared: TableDeclaration, stores: Home, folder: Path) -> dict
 def write(
     stores: Home,
     table: str,
-    batches: Mapping[Key, pa.Table],
+    batches: Mapping[Key, Rows],
     *,
     notes: Mapping[Key, Mapping[str, str]] | None = None,
 ) -> TableVersion:
@@ -242,22 +244,27 @@ def write(
     return stores.tables.write_partitions(table, days, extra={key: notes.get(key, {}) for key in days})
 
 
-def _hold(stores: Home, name: str, judged: Mapping[Key, Validation]) -> TableVersion | None:
-    """Keep refused rows with their reasons; a batch that is sound now empties its partition of the quarantine."""
-    table = f"quarantine/{name}"
-    if not any(batch.quarantined.num_rows for batch in judged.values()) and not stores.tables.exists(table):
-        return None
-    return write(stores, table, {key: batch.quarantined for key, batch in judged.items()})
+def _hold_whole(declared: TableDeclaration, stores: Home, batches: Mapping[Key, tuple[Batch, tuple[str, ...]]]) -> None:
+    """Keep batches that are refused for their structure, every row with its reasons."""
+    table = f"quarantine/{declared.table}"
+    if not any(rows.num_rows for rows, _ in batches.values()) and not stores.tables.exists(table):
+        return
+    blank = validate(declared.contract.schema.empty_table(), declared.contract, table=declared.table)
+    with stores.tables.begin(table, [blank.quarantined.schema], partitioned=None not in batches) as write:
+        for key, (rows, faults) in batches.items():
+            for piece in refused_pieces(rows, faults, declared.contract, table=declared.table):
+                write.add(piece.quarantined, partition=key)
+        write.commit()
 
 
-def _lateness(rows: pa.Table, key: Key, declared: TableDeclaration) -> str | None:
+def _lateness(batch: Conformed, rows: int, key: Key, declared: TableDeclaration) -> str | None:
     """Say what is wrong with the arrival of a batch, None if nothing is."""
-    if not rows.num_rows:
+    if not rows:
         return "no rows came"
     column = declared.arrival_column
-    if key is None or declared.arrives_within_hours is None or column not in rows.column_names:
+    if key is None or declared.arrives_within_hours is None or column not in batch.schema.names:
         return None
-    newest = max(rows[column].drop_null().to_pylist(), default=None)
+    newest = max(filter(None, (pc.max(piece[column]).as_py() for piece in batch.pieces())), default=None)
     limit = span_of(key).end - timedelta(hours=declared.arrives_within_hours)
     return f"the newest row came at {newest}, before {limit}" if newest is None or newest < limit else None
 

@@ -12,6 +12,7 @@ from mlops_assets.orchestration.steps.contracts import contract_of
 from mlops_assets.orchestration.steps.ingesting import variables_of, write
 from mlops_assets.orchestration.steps.standing import Key, from_source, standing, subject
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.sources import Stage
 from mlops_assets.stores.home import Home
 from mlops_assets.validation import QualitySuite, conform, validate
 from mlops_assets.validation.contract import STRUCTURE
@@ -81,7 +82,8 @@ def correct(
         )
     validate(rows, contract, table=declared.table).require_passed()
     fitted, _ = conform(rows, contract)
-    _, instead_of = from_source(declared, key, variables=variables_of(declared, stores, folder))
+    with Stage(stores.root) as stage:
+        _, instead_of = from_source(declared, stage, key, variables=variables_of(declared, stores, folder))
     kept = write(stores, f"corrected/{declared.table}", {key: fitted})
     stores.state.audit_append(
         Event.DATA_CORRECTED,

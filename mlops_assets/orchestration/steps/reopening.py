@@ -19,10 +19,10 @@ from mlops_assets.errors import SourceError
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
-from mlops_assets.sources import Source
+from mlops_assets.sources import Source, Stage
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import WHOLE, Content, TableStore
-from mlops_assets.validation import conform
+from mlops_assets.validation import Conformed
 
 STAMP = "stamp"
 EXPIRED = "expired"  # noted where retention took a partition's rows: nothing made together with them is behind for that
@@ -105,7 +105,8 @@ def reopened(
 
 def _same(declared: TableDeclaration, stores: Home, days: Sequence[str], *, variables: Mapping[str, str]) -> set[str]:
     """Name the days whose rows at the source are those that are stored."""
-    came = declared.source.read_each([span_of(day) for day in days], variables=variables)
-    fitted = {day: conform(rows, declared.contract) for day, rows in zip(days, came, strict=True)}
-    sound = {day: rows for day, (rows, faults) in fitted.items() if not faults}
-    return {*sound} - {*stores.tables.differing(f"raw/{declared.table}", sound)}
+    with Stage(stores.root) as stage:
+        came = stage.fetch(declared.source, [span_of(day) for day in days], variables=variables)
+        fitted = {day: Conformed(rows, declared.contract) for day, rows in zip(days, came, strict=True)}
+        sound = {day: rows for day, rows in fitted.items() if not rows.faults}
+        return {*sound} - {*stores.tables.differing(f"raw/{declared.table}", sound)}

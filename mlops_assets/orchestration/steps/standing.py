@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from mlops_assets.digests import sha256_table
+from mlops_assets.digests import sha256_pieces
 from mlops_assets.errors import SourceError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import AuditEntry
+from mlops_assets.sources import Batch, Stage
 from mlops_assets.stores.home import Home
 
 Key = str | None
@@ -51,8 +52,13 @@ def subject(table: str, key: Key) -> dict[str, str]:
 
 
 def came(
-    declared: TableDeclaration, stores: Home, said: Mapping[Key, Standing], *, variables: Mapping[str, str]
-) -> dict[Key, pa.Table]:
+    declared: TableDeclaration,
+    stores: Home,
+    stage: Stage,
+    said: Mapping[Key, Standing],
+    *,
+    variables: Mapping[str, str],
+) -> dict[Key, Batch]:
     """Give each batch as it came: the source's, or its correction as long as the source says nothing new.
 
     Raises:
@@ -60,32 +66,40 @@ def came(
     """
     asked = [key for key in said if said[key].correction is None]
     spans = [span_of(key) if key else None for key in asked]
-    read = dict(zip(asked, declared.source.read_each(spans, variables=variables), strict=True))
+    read = dict(zip(asked, stage.fetch(declared.source, spans, variables=variables), strict=True))
     return {
-        key: read[key] if correction is None else _unless_new(declared, stores, key, correction, variables=variables)
+        key: read[key]
+        if correction is None
+        else _unless_new(declared, stores, stage, key, correction, variables=variables)
         for key, correction in ((key, each.correction) for key, each in said.items())
     }
 
 
 def _unless_new(
-    declared: TableDeclaration, stores: Home, key: Key, correction: AuditEntry, *, variables: Mapping[str, str]
-) -> pa.Table:
+    declared: TableDeclaration,
+    stores: Home,
+    stage: Stage,
+    key: Key,
+    correction: AuditEntry,
+    *,
+    variables: Mapping[str, str],
+) -> Batch:
     """Give the corrected batch, or the source's once it is another than the one that was corrected."""
-    rows, sha256 = from_source(declared, key, variables=variables)
+    rows, sha256 = from_source(declared, stage, key, variables=variables)
     if rows is not None and sha256 != correction.data["instead_of"]:
         return rows
-    return corrected(stores, declared.table, key, correction)
+    return stage.keep(corrected(stores, declared.table, key, correction))
 
 
 def from_source(
-    declared: TableDeclaration, key: Key, *, variables: Mapping[str, str]
-) -> tuple[pa.Table | None, str | None]:
+    declared: TableDeclaration, stage: Stage, key: Key, *, variables: Mapping[str, str]
+) -> tuple[Batch | None, str | None]:
     """Give the source's batch and its digest; None where it cannot be read, such as a truncated file."""
     try:
-        rows = declared.source.read(span_of(key) if key else None, variables=variables)
+        (rows,) = stage.fetch(declared.source, [span_of(key) if key else None], variables=variables)
     except SourceError:
         return None, None
-    return rows, sha256_table(rows)
+    return rows, sha256_pieces(rows)
 
 
 def corrected(stores: Home, table: str, key: Key, correction: AuditEntry) -> pa.Table:
