@@ -24,7 +24,8 @@ from mlops_assets.cli.project import Project
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.release_chain import release_assets
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, set_replay_time
+from mlops_assets.orchestration.resources import HomeResource, set_replay_time
+from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets.records import PerformanceReport
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._endpoint import RunningEndpoint, running_endpoint

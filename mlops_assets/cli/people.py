@@ -4,9 +4,9 @@ from mlops_assets.cli.project import Project
 from mlops_assets.errors import GovernanceError, UnknownNameError
 from mlops_assets.governance import Event, take_decision
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.release_chain import BY_PEOPLE
 from mlops_assets.orchestration.resources import now
 from mlops_assets.orchestration.steps import roll_back
+from mlops_assets.orchestration.tags import BY_PEOPLE
 from mlops_assets.records import ApprovalDecision, Dossier, Endpoint, RetrainingDecision
 
 

@@ -29,14 +29,18 @@ from mlops_assets.orchestration.project import (
     declared_tables,
     declared_views,
 )
-from mlops_assets.orchestration.resources import AS_OF_TAG
-from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
-from mlops_assets.orchestration.sensors import PARTITION_TAG, PURPOSE_TAG, UNFINISHED
+from mlops_assets.orchestration.sensors import UNFINISHED
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.tags import (
+    AS_OF_TAG,
+    MAX_RETRIES,
+    PARTITION_TAG,
+    PROCESS_TAG,
+    PURPOSE_TAG,
+    RANGE_END,
+    RANGE_START,
+)
 from mlops_assets.stores.home import Home
-
-PROCESS_TAG = "mlops/process"
-MAX_RETRIES = "dagster/max_retries"
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,10 @@ from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT
 from mlops_assets.orchestration.project import daily_tables
-from mlops_assets.orchestration.release_chain import BY_PEOPLE
 from mlops_assets.orchestration.resources import replay_time, set_replay_time
 from mlops_assets.orchestration.schedules import missing_days
-from mlops_assets.orchestration.sensors import (
-    ANSWERS_TAG,
-    PARTITION_TAG,
-    PURPOSE_TAG,
-    is_under_way,
-    is_weighed,
-    unmeasured_windows,
-    weigh,
-)
+from mlops_assets.orchestration.sensors import is_under_way, is_weighed, unmeasured_windows, weigh
+from mlops_assets.orchestration.tags import ANSWERS_TAG, BY_PEOPLE, PARTITION_TAG, PURPOSE_TAG
 from mlops_assets.records import RetrainingDecision
 
 PATIENCE_S = 600.0  # for one thing to happen; a busy machine with two cores takes its time

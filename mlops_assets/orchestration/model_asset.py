@@ -5,6 +5,7 @@ from typing import TypedDict
 import dagster as dg
 
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.tags import MODEL_TAG
 
 
 class OfModel(TypedDict):
@@ -29,6 +30,6 @@ def asset_of(folder: ModelFolder, stage: str, *, code_version: str | None = None
         "key": key_of(folder, stage),
         "group_name": folder.name,
         "owners": [owner] if owner else None,
-        "op_tags": {"mlops/model": folder.name},
+        "op_tags": {MODEL_TAG: folder.name},
         "code_version": code_version,
     }

@@ -24,8 +24,9 @@ from mlops_assets.orchestration.reproduction import REPRODUCTION, reproduce_sche
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.retention import declared_retention, retention_schedule
 from mlops_assets.orchestration.schedules import refresh_schedule, whole_tables_schedule
-from mlops_assets.orchestration.sensors import PURPOSE_TAG, retrain_sensor, tick_interval_s, watch_sensor
+from mlops_assets.orchestration.sensors import retrain_sensor, tick_interval_s, watch_sensor
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.tags import PURPOSE_TAG
 from mlops_assets.orchestration.watch_chain import WATCH_CHAIN
 from mlops_assets.stores.home import DEFAULT_HOME
 from mlops_assets.validation import Promise

@@ -27,6 +27,7 @@ from mlops_assets.orchestration.origins import of_training_set, plan_as_trained
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.report_metadata import report_metadata
 from mlops_assets.orchestration.resources import HomeResource, as_of
+from mlops_assets.orchestration.tags import BY_PEOPLE, REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.records import (
     Approval,
     Dossier,
@@ -38,9 +39,6 @@ from mlops_assets.records import (
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tracking import DAGSTER_URL_TAG
 
-TRIGGER_TAG = "mlops/trigger"  # what called for this release; absent where a person started the run
-BY_PEOPLE = "request"  # the trigger of what people ask for
-REQUESTER_TAG = "mlops/requested_by"  # who asked for this release: a person, or the sensor
 TRAINER_KINDS = {"sklearn": "scikitlearn", "torch": "pytorch"}  # where Dagster has a picture under another name
 ENDPOINT_WAIT_S = 5.0  # three times, longer than it takes a supervisor to end all processes once one has died
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")

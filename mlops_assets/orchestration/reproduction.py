@@ -11,7 +11,8 @@ from mlops_assets.orchestration.metadata import bullet_list, clean
 from mlops_assets.orchestration.model_asset import asset_of, key_of
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import record_type
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, as_of, now
+from mlops_assets.orchestration.resources import HomeResource, as_of, now
+from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets.records import Reproduction
 
 REPRODUCTION = "reproduction"

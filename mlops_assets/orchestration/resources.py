@@ -8,11 +8,10 @@ import dagster as dg
 import msgspec
 from pydantic import Field, PrivateAttr
 
+from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets.stores._atomic import write_file
 from mlops_assets.stores.home import DEFAULT_HOME, Home
 from mlops_assets.validation import Promise
-
-AS_OF_TAG = "mlops/as_of"
 
 
 class HomeResource(dg.ConfigurableResource[Home]):

@@ -10,18 +10,18 @@ import dagster as dg
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, due
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
-from mlops_assets.orchestration.sensors import PURPOSE_TAG, UNFINISHED
+from mlops_assets.orchestration.resources import HomeResource, now
+from mlops_assets.orchestration.sensors import UNFINISHED
 from mlops_assets.orchestration.steps.ingesting import variables_of
 from mlops_assets.orchestration.steps.reopening import behind, reopened, stamps_of
 from mlops_assets.orchestration.steps.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.tags import AS_OF_TAG, PURPOSE_TAG, RANGE_END, RANGE_START
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import WHOLE
 
 Tables = Mapping[str, tuple[Path, TableDeclaration]]
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 REFRESH_AT_MOST = 31  # days per run
 ABANDONED_AFTER = timedelta(hours=1)  # of the wall clock: a run that is older and has no end was killed
 

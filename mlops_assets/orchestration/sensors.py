@@ -17,19 +17,24 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.freshness import NO_INPUTS, Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.partitions import Windows, due, span_of
-from mlops_assets.orchestration.release_chain import RELEASE_CHAIN, REQUESTER_TAG, TRIGGER_TAG
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource, now
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN
+from mlops_assets.orchestration.resources import HomeResource, now
+from mlops_assets.orchestration.tags import (
+    ANSWERS_TAG,
+    AS_OF_TAG,
+    MODEL_TAG,
+    PARTITION_TAG,
+    PURPOSE_TAG,
+    REASON_TAG,
+    REQUESTER_TAG,
+    TRIGGER_TAG,
+)
 from mlops_assets.orchestration.watch_chain import WATCH_CHAIN
 from mlops_assets.records import DriftReport, ModelVersion, PerformanceReport, RetrainingDecision
 from mlops_assets.retraining import NO_TRIGGER, BusinessEvent, decide
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import days
 
-MODEL_TAG = "mlops/model"
-PURPOSE_TAG = "mlops/purpose"
-PARTITION_TAG = "dagster/partition"
-REASON_TAG = "mlops/reason"
-ANSWERS_TAG = "mlops/answers"
 WEIGHED = ("weighed",)
 WINDOWS_SEEN = 60  # more than a year of weeks: a decision counts the rows since the champion's cut-off
 SENSOR = "sensor:retrain"

@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.cli.replay import Replay
 from mlops_assets.errors import StackError
-from mlops_assets.orchestration.sensors import ANSWERS_TAG, PURPOSE_TAG
+from mlops_assets.orchestration.tags import ANSWERS_TAG, PURPOSE_TAG
 from mlops_assets.records import RetrainingDecision
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, orders
 

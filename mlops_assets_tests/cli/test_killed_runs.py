@@ -9,7 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.cli.project import PROCESS_TAG, Project, _this_process
+from mlops_assets.cli.project import Project, _this_process
+from mlops_assets.orchestration.tags import PROCESS_TAG
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._shop import PACKAGE
 

@@ -12,10 +12,10 @@ from mlops_assets.orchestration.freshness import CHECK, Inputs, freshness_checks
 from mlops_assets.orchestration.partitions import DailyPartitions
 from mlops_assets.orchestration.raw_table import table_assets
 from mlops_assets.orchestration.record_io import RecordIO
-from mlops_assets.orchestration.release_chain import REQUESTER_TAG, TRIGGER_TAG
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
+from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.steps.arriving import newest
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.tags import AS_OF_TAG, REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.validation import Promise, VolumePolicy
 from mlops_assets_tests._shop import LIVE, MODEL, failed_steps, materialized, orders
 

@@ -14,7 +14,8 @@ from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.release_chain import release_assets
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
+from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets.records import EvaluationReport, Span
 from mlops_assets_tests._shop import FEATURES_PY, LIVE, Shop, days, failed_steps, orders, served
 

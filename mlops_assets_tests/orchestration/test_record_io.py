@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.orchestration.record_io import RecordIO, record_type
 from mlops_assets.orchestration.resources import HomeResource
-from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START
+from mlops_assets.orchestration.tags import RANGE_END, RANGE_START
 from mlops_assets.records import Column, RetrainingDecision, TableVersion
 from mlops_assets.stores.records import RecordNotFoundError
 

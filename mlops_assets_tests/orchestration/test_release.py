@@ -14,8 +14,9 @@ from mlops_assets.governance import ApprovalPolicy, Charter, Event, gaps
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
-from mlops_assets.orchestration.release_chain import REQUESTER_TAG, release_assets
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
+from mlops_assets.orchestration.release_chain import release_assets
+from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.tags import AS_OF_TAG, REQUESTER_TAG
 from mlops_assets.records import Approval, Dossier, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, days, failed_steps, keys, materialized, served, the_end_of
 

@@ -11,11 +11,12 @@ import pytest
 from mlops_assets.cli.project import Project
 from mlops_assets.orchestration.project import daily_tables, whole_tables
 from mlops_assets.orchestration.resources import HomeResource
-from mlops_assets.orchestration.schedules import RANGE_START, missing_days, stale_tables
+from mlops_assets.orchestration.schedules import missing_days, stale_tables
 from mlops_assets.orchestration.steps.ingesting import ingest, judge, variables_of
 from mlops_assets.orchestration.steps.redriving import waive
 from mlops_assets.orchestration.steps.reopening import reopened
 from mlops_assets.orchestration.table_declaration import TableDeclaration
+from mlops_assets.orchestration.tags import RANGE_START
 from mlops_assets.records import Span
 from mlops_assets.sources import FileSource
 from mlops_assets.stores.home import Home

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.orchestration.project import daily_tables
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
-from mlops_assets.orchestration.schedules import RANGE_END, RANGE_START, missing_days
-from mlops_assets.orchestration.sensors import PURPOSE_TAG
+from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.schedules import missing_days
+from mlops_assets.orchestration.tags import AS_OF_TAG, PURPOSE_TAG, RANGE_END, RANGE_START
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._shop import FIRST_DAY, changed, days, orders, the_end_of
 

@@ -12,17 +12,10 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.project import RELEASE_JOB
 from mlops_assets.orchestration.record_io import RecordIO
-from mlops_assets.orchestration.release_chain import RELEASE_CHAIN, REQUESTER_TAG
-from mlops_assets.orchestration.resources import AS_OF_TAG, HomeResource
-from mlops_assets.orchestration.sensors import (
-    ANSWERS_TAG,
-    MODEL_TAG,
-    PURPOSE_TAG,
-    SENSOR,
-    is_weighed,
-    retrain_sensor,
-    watch_sensor,
-)
+from mlops_assets.orchestration.release_chain import RELEASE_CHAIN
+from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets.orchestration.sensors import SENSOR, is_weighed, retrain_sensor, watch_sensor
+from mlops_assets.orchestration.tags import ANSWERS_TAG, AS_OF_TAG, MODEL_TAG, PURPOSE_TAG, REQUESTER_TAG
 from mlops_assets.orchestration.watch_chain import watch_assets
 from mlops_assets.stores.predictions import PredictionLogWriter
 from mlops_assets_tests._shop import MODEL
