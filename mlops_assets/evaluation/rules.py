@@ -138,7 +138,7 @@ def guarded(policy: GatePolicy, y: Array, challenger: Array, others: Mapping[Any
     rules = []
     for metric, forgiven in policy.guarded.items():
         found = compare(metric, y, challenger, others[other], terms)
-        ends = f"{terms.confidence:.0%} interval of the gain {found.low:.4g} to {found.high:.4g}"
+        ends = f"{_percent(terms.confidence)} interval of the gain {found.low:.4g} to {found.high:.4g}"
         if found.high < -forgiven:
             rules.append(
                 Rule(False, f"{metric} is shown to be worse than the {other}'s by more than {forgiven:g} ({ends}).")
@@ -247,5 +247,10 @@ def _spoken(found: Comparison, confidence: float) -> str:
     better = "better" if found.difference >= 0 else "worse"
     return (
         f"{found.metric} is {better} than the {found.other}'s by {abs(found.difference):.4g} "
-        f"({confidence:.0%} interval of the gain {found.low:.4g} to {found.high:.4g})"
+        f"({_percent(confidence)} interval of the gain {found.low:.4g} to {found.high:.4g})"
     )
+
+
+def _percent(share: float) -> str:
+    """Give a confidence with all of its digits: 97.5 % is not 98 %."""
+    return f"{100 * share:.4g}%"

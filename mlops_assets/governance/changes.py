@@ -1,10 +1,11 @@
 """What differs between a version and the one that was live when it was judged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from mlops_assets.governance.judged import Judged
 from mlops_assets.governance.words import days, percent, plain
+from mlops_assets.records import TrainingSet
 
 _ENVIRONMENT: Final = {"python": "Python", "git_sha": "Commit", "lock_sha256": "Lock file", "system": "System"}
 
@@ -15,13 +16,15 @@ def changes(judged: Judged) -> Iterator[tuple[str, str, str]]:
         return
     old, new, old_set, new_set = judged.before, judged.version, judged.before_set, judged.training_set
     sides = (old_set, new_set)
-    was, now = (f"{s.train.rows:,} {judged.things}" for s in sides)
-    yield "Learnt from", was, now
-    was, now = (days(s.train) for s in sides)
-    yield "Decisions of", was, now
-    share = percent if new.task == "binary" else plain
-    was, now = (share(s.train.label_mean) for s in sides)
-    yield ("Hits among them" if new.task == "binary" else "Mean of what is predicted"), was, now
+    learnt: dict[str, tuple[str, str]] = {
+        "Learnt from": _both(sides, lambda s: f"{s.train.rows:,} {judged.things}"),
+        "Decisions of": _both(sides, lambda s: days(s.train)),
+    }
+    if new.task == "binary":
+        learnt["Hits among them"] = _both(sides, lambda s: percent(s.train.label_mean))
+    elif new.task == "regression":
+        learnt["Mean of what is predicted"] = _both(sides, lambda s: plain(s.train.label_mean))
+    yield from ((name, was, now) for name, (was, now) in learnt.items() if was != now)
     features = [{feature.name for feature in s.spec.features} for s in sides]
     if features[0] != features[1]:
         yield (
@@ -39,6 +42,10 @@ def changes(judged: Judged) -> Iterator[tuple[str, str, str]]:
         was, now = (each.get(name, "–") for each in facts)
         if was != now and (name.startswith("library.") or name in _ENVIRONMENT):
             yield _ENVIRONMENT.get(name, name.removeprefix("library.")), was[:16], now[:16]
+
+
+def _both(sides: tuple[TrainingSet, TrainingSet], said: Callable[[TrainingSet], str]) -> tuple[str, str]:
+    return said(sides[0]), said(sides[1])
 
 
 def _list(said: str, names: set[str]) -> str:

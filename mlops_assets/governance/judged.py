@@ -10,12 +10,16 @@ from mlops_assets.records import Comparison, EvaluationReport, Metric, ModelVers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """What decisions are worth, as declared: how many can be acted on, what a hit brings and a false alarm costs."""
+    """What decisions are worth, as declared: how many can be acted on, what a hit brings and a false alarm costs.
+
+    Of several classes `answers` says what each answer brings, by the class that came and the class answered.
+    """
 
     capacity_share: float
     value_of_hit: float
     cost_of_false_alarm: float
     unit: str
+    answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,9 @@ def headline(judged: Judged) -> str:
     )
     if "precision_at_capacity" in mine and "precision_at_capacity" in others:
         return f"{head}: {_hits(judged, mine, others)}{_worth(judged, found.get('value_per_1000'))}."
+    if "multiclass_accuracy" in mine and "multiclass_accuracy" in others:
+        right = _answers(judged, mine, others, found.get("multiclass_accuracy"))
+        return f"{head}: {right}{_worth(judged, found.get('answers_per_1000'))}."
     if "mae" in mine and "mae" in others:
         return f"{head}: {_errors(judged, mine['mae'], others['mae'], found.get('mae'))}."
     name = judged.primary_metric
@@ -100,19 +107,26 @@ def _hits(judged: Judged, mine: Mapping[str, Metric], others: Mapping[str, Metri
     return f"of 100 {judged.things} it flags, {one} are hits, {beside} {judged.other}"
 
 
+def _answers(judged: Judged, mine: Mapping[str, Metric], others: Mapping[str, Metric], gain: Comparison | None) -> str:
+    one, two = (round(100 * metrics["multiclass_accuracy"].value) for metrics in (mine, others))
+    beside = "as many as" if one == two else f"{abs(one - two)} {'more' if one > two else 'fewer'} than"
+    return f"of 100 {judged.things} it gets {one} right, {beside} {judged.other}{_chance(gain) if one != two else ''}"
+
+
+def _chance(gain: Comparison | None) -> str:
+    return ", a difference that may be chance" if gain and gain.low <= 0 <= gain.high else ""
+
+
 def _worth(judged: Judged, gain: Comparison | None) -> str:
     if judged.trade is None or gain is None:
         return ""
-    chance = ", a difference that may be chance" if gain.low <= 0 <= gain.high else ""
     more = "more" if gain.difference >= 0 else "less"
-    return f", worth {judged.trade.unit} {plain(abs(gain.difference))} {more} per 1,000 {judged.things}{chance}"
+    return f", worth {judged.trade.unit} {plain(abs(gain.difference))} {more} per 1,000 {judged.things}{_chance(gain)}"
 
 
 def _errors(judged: Judged, mine: Metric, other: Metric, gain: Comparison | None) -> str:
-    chance = ", a difference that may be chance" if gain and gain.low <= 0 <= gain.high else ""
     share = abs(mine.value - other.value) / other.value if other.value else 0.0
     change = f"{100 * share:.0f} % {'less' if mine.value < other.value else 'more'} than"
     beside = "as much as" if share < 0.005 else change
-    return (
-        f"its forecasts are off by {MEASURES['mae'].form(mine.value)} on average, {beside} with {judged.other}{chance}"
-    )
+    off = MEASURES["mae"].form(mine.value)
+    return f"its forecasts are off by {off} on average, {beside} with {judged.other}{_chance(gain)}"

@@ -1,4 +1,4 @@
-"""What was found in parts of the rows, among groups of people and by behavioural tests, as sections of the report."""
+"""What was found in parts of the rows, as a section of the report."""
 
 from collections.abc import Iterable
 from html import escape
@@ -6,16 +6,17 @@ from typing import Final
 
 from mlops_assets import pages
 from mlops_assets.governance.judged import Judged
-from mlops_assets.governance.words import measured, percent, plain, weakest_first, words_of
-from mlops_assets.records import DiscoveredSlice, FairnessGap, GroupRates, Metric, SliceResult
+from mlops_assets.governance.words import measured, plain, weakest_first, whole_percent, words_of
+from mlops_assets.records import DiscoveredSlice, Metric, SliceResult
 
 WORST: Final = 12  # slices shown before the rest
 CHANCE: Final = 0.05  # what is likelier by luck than this, is said to be
 LOOKS: Final = {
-    "bias": "scores minus what came",
-    "excess_log_loss": "more surprise than the scores announce",
+    "bias": "too high by, on average",
+    "overconfidence": "surer of its answers than they are right, by",
+    "excess_log_loss": "surer of itself than it may be (log loss beyond what its probabilities announce)",
     "squared_error": "squared error",
-    "loss_to_champion": "loss against the version before",
+    "loss_to_champion": "loses more than the version before, by",
 }
 
 
@@ -62,7 +63,7 @@ def _searched(judged: Judged) -> str:
     head = ("Found by a search", judged.things, "there", "elsewhere")
     return (
         "<p class=dim>Looked for among all features and pairs of them; luck would show something like it in fewer than "
-        f"{CHANCE:.0%} of searches.</p>{pages.table(head, rows, numbers=(1, 2, 3))}"
+        f"{whole_percent(CHANCE)} of searches.</p>{pages.table(head, rows, numbers=(1, 2, 3))}"
     )
 
 
@@ -75,51 +76,6 @@ def _discovered(part: DiscoveredSlice) -> tuple[str, str, str, str]:
         f"{plain(part.value)}<small>{plain(part.low)} to {plain(part.high)} apart</small>",
         plain(part.elsewhere),
     )
-
-
-def groups(judged: Judged) -> str:
-    """Show how decisions come out for groups of people, where such are declared."""
-    fairness = judged.report.fairness
-    if fairness is None:
-        return ""
-    names = list(dict.fromkeys(metric.name for group in fairness.groups for metric in group.rates))
-    head = ("", judged.things, *(words_of(name).title for name in names))
-    table = pages.table(head, (_group(group, names) for group in fairness.groups), numbers=range(1, len(head)))
-    lines = [_gap(gap) for gap in fairness.gaps] + [f"<li>{escape(said)}</li>" for said in fairness.unmeasured]
-    return f"<h2>Groups of people</h2><ul>{''.join(lines)}</ul>{table}"
-
-
-def _group(group: GroupRates, names: Iterable[str]) -> tuple[str, ...]:
-    rates = {metric.name: metric for metric in group.rates}
-    few = " <span class=warns>few</span>" if group.small else ""
-    return f"{escape(group.column)} {escape(group.group)}{few}", f"{group.n:,}", *(cell(rates.get(n)) for n in names)
-
-
-def _gap(gap: FairnessGap) -> str:
-    ratio = gap.measure.endswith("_ratio")
-    said = (
-        f"{gap.measure.replace('_', ' ')} by {gap.column}: {gap.value:.2f}"
-        if ratio
-        else (f"{gap.measure.replace('_', ' ')} by {gap.column}: {percent(gap.value)}")
-    )
-    if gap.limit is None:
-        return f"<li>{escape(said)}</li>"
-    limit = f"at {'least' if ratio else 'most'} {gap.limit:.2f}" if ratio else f"at most {percent(gap.limit)}"
-    mark = "<span class=met>Kept</span>" if gap.kept else "<span class=failed>Broken</span>"
-    return f"<li>{mark} {escape(said)}, where {limit} is asked for.</li>"
-
-
-def behaves(judged: Judged) -> str:
-    """Show what the behavioural tests found, those that failed first."""
-    found = sorted(judged.report.behaviour, key=lambda each: each.passed)
-    if not found:
-        return ""
-    lines = "".join(
-        f"<li><span class={'met' if each.passed else 'failed'}>{'Passed' if each.passed else 'Failed'}</span> "
-        f"{escape(each.name)}: {escape(each.words)}</li>"
-        for each in found
-    )
-    return f"<h2>How it behaves</h2><ul>{lines}</ul>"
 
 
 def cell(metric: Metric | None) -> str:

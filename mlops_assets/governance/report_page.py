@@ -10,14 +10,18 @@ from typing import Final
 from mlops_assets import pages
 from mlops_assets.governance.changes import changes
 from mlops_assets.governance.judged import Judged, headline, verdict_of
-from mlops_assets.governance.report_findings import behaves, cell, groups, weak
+from mlops_assets.governance.report_classes import classes
+from mlops_assets.governance.report_findings import cell, weak
+from mlops_assets.governance.report_groups import groups
 from mlops_assets.governance.report_pictures import pictures
-from mlops_assets.governance.words import days, percent, plain, words_of
+from mlops_assets.governance.report_rules import behaves, why
+from mlops_assets.governance.words import days, one_digit, percent, plain, signed, whole_percent, words_of
 from mlops_assets.records import Comparison, Metric
 
 FIRST: Final = 8  # measures shown before the rest
+PER_1000: Final = ("value_per_1000", "answers_per_1000")  # decisions or answers
+FOR_ENGINEERS: Final = ("roc", "precision_recall", "residuals", "learning")
 LEADING: Final = 12  # features shown before the rest
-KINDS: Final = {"Passed": "met", "Refused": "failed", "Note": "dim", "Review": "warns"}
 
 
 def render_report(judged: Judged) -> str:
@@ -25,11 +29,12 @@ def render_report(judged: Judged) -> str:
     drawn = pictures(judged)
     sections = (
         _top(judged),
-        _why(judged),
+        why(judged),
         _worth(judged, drawn),
         _good(judged, drawn),
         _changed(judged),
         weak(judged),
+        classes(judged, drawn),
         groups(judged),
         behaves(judged),
         _looks_at(judged),
@@ -62,25 +67,15 @@ def _figures(judged: Judged) -> str:
     wanted = [*_FIGURES, judged.primary_metric]
     shown = {}
     for name in dict.fromkeys(name for name in wanted if name in mine):
-        if name == "value_per_1000" and judged.trade is None:
+        if name in PER_1000 and judged.trade is None:
             continue
         words = words_of(name)
         title, value = words.title, words.form(mine[name].value)
-        if name == "value_per_1000" and judged.trade:
+        if name in PER_1000 and judged.trade:
             title, value = f"Value per 1,000 {judged.things}", f"{judged.trade.unit} {value}"
         beside = f"{judged.other}: {words.form(others[name].value)}" if name in others else words.said
         shown[title] = (value, beside)
     return pages.figures(shown)
-
-
-def _why(judged: Judged) -> str:
-    lines = []
-    for reason in judged.report.reasons:
-        kind, colon, rest = reason.partition(": ")
-        mark = KINDS.get(kind) if colon else None
-        word = f"<span class={mark}>{kind}</span> " if mark else ""
-        lines.append(f"<li>{word}{escape(rest if mark else reason)}</li>")
-    return f"<h2>Why</h2><ul>{''.join(lines)}</ul>"
 
 
 def _worth(judged: Judged, drawn: Mapping[str, str]) -> str:
@@ -92,24 +87,36 @@ def _worth(judged: Judged, drawn: Mapping[str, str]) -> str:
         (_gain(judged, gain) for gain in judged.portrait.gains),
         numbers=(1,),
     )
+    return f"<h2>What it is worth</h2>{_declared(judged)}{gains if judged.portrait.gains else ''}{_pair(panels)}"
+
+
+def _declared(judged: Judged) -> str:
+    """Say what decisions are worth, as it was declared."""
     trade = judged.trade
-    said = (
-        f"<p class=dim>As declared: {trade.capacity_share:.0%} of {escape(judged.things)} can be acted on; a hit "
-        f"brings {escape(trade.unit)} {plain(trade.value_of_hit)}, a false alarm costs {escape(trade.unit)} "
+    if trade is None:
+        return ""
+    unit = escape(trade.unit)
+    if trade.answers:
+        pairs = ((came, answer, worth) for came, answers in trade.answers.items() for answer, worth in answers.items())
+        rows = [(escape(came), escape(answer), f"{unit} {signed(worth)}") for came, answer, worth in pairs]
+        table = pages.table(("when this came", "and this was answered", "it brings"), rows, numbers=(2,))
+        return f"<p class=dim>As declared; whatever is not in the table brings nothing.</p>{table}"
+    return (
+        f"<p class=dim>As declared: {whole_percent(trade.capacity_share)} of {escape(judged.things)} can be acted on; "
+        f"a hit brings {unit} {plain(trade.value_of_hit)}, a false alarm costs {unit} "
         f"{plain(trade.cost_of_false_alarm)}.</p>"
-        if trade
-        else ""
     )
-    return f"<h2>What it is worth</h2>{said}{gains if judged.portrait.gains else ''}{_pair(panels)}"
 
 
 def _gain(judged: Judged, gain: Comparison) -> tuple[str, str, str]:
     words = words_of(gain.metric)
-    unit, scale, title = "", 1.0, words.title
-    if gain.metric == "value_per_1000":
+    unit, scale, title, form = "", 1.0, words.title, plain
+    if gain.metric in PER_1000:
         unit, title = f"{judged.trade.unit} " if judged.trade else "", f"Value per 1,000 {judged.things}"
     elif words.form is percent:
-        scale, title = 100.0, f"Hits per 100 {judged.things} flagged"
+        right = gain.metric == "multiclass_accuracy"
+        scale, form = 100.0, one_digit
+        title = f"Right of 100 {judged.things}" if right else f"Hits per 100 {judged.things} flagged"
     if not words.higher_is_better:
         title += ", saved"
     value, low, high = (scale * number for number in (gain.difference, gain.low, gain.high))
@@ -117,8 +124,8 @@ def _gain(judged: Judged, gain: Comparison) -> tuple[str, str, str]:
     tone = "good" if gain.low > 0 else "bad" if gain.high < 0 else "second"
     shown = "may be chance" if gain.low <= 0 <= gain.high else "beyond chance"
     return (
-        f"{escape(title)}<small>{shown}, p {max(gain.p_value, 0.001):.2g}</small>",
-        f"{escape(unit)}{_signed(value)}<small>{_signed(low)} to {_signed(high)}</small>",
+        f"{escape(title)}<small>{shown}</small>",
+        f"{escape(unit)}{signed(value, form)}<small>{signed(low, form)} to {signed(high, form)}</small>",
         pages.spread(value, low, high, ends=(-reach, reach), tone=tone, zero=0.0),
     )
 
@@ -134,7 +141,9 @@ def _metrics(judged: Judged) -> str:
     if report.champion_metrics:
         rivals[judged.other] = _by_name(report.champion_metrics)
     rivals["simple model"] = _by_name(report.baseline_metrics)
-    names = [name for name in rivals[f"version {judged.version.version}"] if judged.trade or "value" not in name]
+    mine = rivals[f"version {judged.version.version}"]
+    first = [name for name in _FIGURES if name in mine]  # what is paid for
+    names = [name for name in dict.fromkeys((*first, *mine)) if judged.trade or name not in (*PER_1000, "value")]
     rows = [
         (
             f"{escape(words_of(name).title)}<small>{escape(words_of(name).said)}</small>",
@@ -156,6 +165,11 @@ def _changed(judged: Judged) -> str:
         return "<h2>What changed</h2><p>This is held against no version before: none was live.</p>"
     rows = [tuple(map(escape, row)) for row in changes(judged)]
     number, now = judged.before.version, judged.version.version
+    if not rows:
+        return (
+            f"<h2>What changed since version {number}</h2><p>Nothing: rows, features, parameters and libraries are the "
+            "same.</p>"
+        )
     return f"<h2>What changed since version {number}</h2>" + pages.table(
         ("", f"version {number}", f"version {now}"), rows
     )
@@ -185,7 +199,7 @@ def _looks_at(judged: Judged) -> str:
 
 def _for_engineers(judged: Judged, drawn: Mapping[str, str]) -> str:
     version, report = judged.version, judged.report
-    panels = [drawn[name] for name in ("roc", "precision_recall", "residuals", "learning") if name in drawn]
+    panels = [picture for name, picture in drawn.items() if name.partition(" of ")[0] in FOR_ENGINEERS]
     learnt = judged.training_set
     facts = {
         "Bundle": version.sha256,
@@ -222,7 +236,16 @@ def _for_engineers(judged: Judged, drawn: Mapping[str, str]) -> str:
     )
 
 
-_FIGURES: Final = ("value_per_1000", "precision_at_capacity", "recall_at_capacity", "mae", "rmse", "r2")
+_FIGURES: Final = (
+    *PER_1000,
+    "precision_at_capacity",
+    "recall_at_capacity",
+    "multiclass_accuracy",
+    "top_label_ece",
+    "mae",
+    "rmse",
+    "r2",
+)
 
 
 def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
@@ -232,7 +255,3 @@ def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
 def _pair(panels: Iterable[str]) -> str:
     inside = "".join(panels)
     return f"<div class=pair>{inside}</div>" if inside else ""
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{plain(value)}"

@@ -1,15 +1,26 @@
 """The pictures of a report, drawn from the curves that were recorded."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mlops_assets import pages
 from mlops_assets.governance.judged import Judged
-from mlops_assets.governance.words import plain
+from mlops_assets.governance.words import plain, whole_percent
 from mlops_assets.records import Curve
 
 TONES: Final[Mapping[str, pages.Tone]] = {"challenger": "first", "champion": "second", "baseline": "faint"}
+
+
+MOST_CLASSES: Final = 6  # drawn one by one
+OF_CLASSES: Final = {
+    "reliability": "does it mean what it says?",
+    "roc": "ROC",
+    "precision_recall": "precision and recall",
+}
+
+SAID_OF_A_CLASS: Final = "Of the probability of this class, against all others together."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +45,10 @@ def pictures(judged: Judged) -> dict[str, str]:
 
 def picture_files(judged: Judged) -> dict[str, bytes]:
     """Give each picture as an SVG file of its own, by file name."""
-    return {f"{name}.svg": pages.picture(drawn) for name, drawn in _charts(judged, _plans(judged))}
+    return {
+        f"{re.sub(r'[^0-9A-Za-z]+', '_', name)}.svg": pages.picture(drawn)
+        for name, drawn in _charts(judged, _plans(judged))
+    }
 
 
 def _charts(judged: Judged, plans: Mapping[str, _Plan]) -> Iterator[tuple[str, str]]:
@@ -92,7 +106,7 @@ def _chart(judged: Judged, plan: _Plan, curves: Mapping[str, Curve]) -> str:
         lines.append(pages.Line(name=plan.diagonal, x=ends, y=ends, tone="faint"))
     mark = None
     if plan.at_capacity and judged.trade:
-        mark = pages.Mark(judged.trade.capacity_share, f"capacity {judged.trade.capacity_share:.0%}")
+        mark = pages.Mark(judged.trade.capacity_share, f"capacity {whole_percent(judged.trade.capacity_share)}")
     return pages.chart(lines, x=plan.x, y=plan.y, mark=mark, said=plan.title)
 
 
@@ -111,14 +125,21 @@ def _method(judged: Judged) -> str:
     return f"Scores are calibrated ({calibration.method}) on days that judged nothing."
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.0f} %"
-
-
 def _plans(judged: Judged) -> dict[str, _Plan]:
+    """Give how each picture is drawn; those of yes or no also serve each of several classes against the rest."""
+    plans = _plans_of_one(judged)
+    found = judged.report.classes
+    commonest = sorted(found.results, key=lambda each: -each.n)[:MOST_CLASSES] if found else ()
+    for name, title in OF_CLASSES.items():
+        for each in commonest:
+            plans[f"{name} of {each.name}"] = replace(plans[name], title=f"{each.name}: {title}", said=SAID_OF_A_CLASS)
+    return plans
+
+
+def _plans_of_one(judged: Judged) -> dict[str, _Plan]:
     things, unit = judged.things, judged.trade.unit if judged.trade else "points"
     per = f"share of {things} acted on, riskiest first"
-    whole = pages.Axis(title=per, low=0, high=1, form=_share)
+    whole = pages.Axis(title=per, low=0, high=1, form=whole_percent)
     return {
         "value": _Plan(
             title=f"Value per 1,000 {things}",
@@ -132,21 +153,21 @@ def _plans(judged: Judged) -> dict[str, _Plan]:
             title="Hits found",
             said="By how many are acted on, those with the highest scores first.",
             x=whole,
-            y=pages.Axis(title="of all hits", low=0, high=1, form=_share),
+            y=pages.Axis(title="of all hits", low=0, high=1, form=whole_percent),
             at_capacity=True,
         ),
         "within": _Plan(
             title="How far off forecasts are",
             said="So many forecasts are off by no more than that.",
-            x=pages.Axis(title="share of forecasts", low=0, high=1, form=_share),
+            x=pages.Axis(title="share of forecasts", low=0, high=1, form=whole_percent),
             y=pages.Axis(title="off by at most", low=0, form=plain),
         ),
         "reliability": _Plan(
             title="Does it mean what it says?",
             said="What came true by what was forecast, in tenths of the rows; the shade is the 95 % interval. "
             + _method(judged),
-            x=pages.Axis(title="probability stated", low=0, form=_share),
-            y=pages.Axis(title="share that came true", low=0, form=_share),
+            x=pages.Axis(title="probability stated", low=0, form=whole_percent),
+            y=pages.Axis(title="share that came true", low=0, form=whole_percent),
             whose=("challenger",),
             diagonal="perfect",
             dots=True,
@@ -163,14 +184,14 @@ def _plans(judged: Judged) -> dict[str, _Plan]:
         "roc": _Plan(
             title="ROC",
             said="Hits found by false alarms raised, over all thresholds.",
-            x=pages.Axis(title="false alarms, of all that are none", low=0, high=1, form=_share),
-            y=pages.Axis(title="found, of all hits", low=0, high=1, form=_share),
+            x=pages.Axis(title="false alarms, of all that are none", low=0, high=1, form=whole_percent),
+            y=pages.Axis(title="found, of all hits", low=0, high=1, form=whole_percent),
         ),
         "precision_recall": _Plan(
             title="Precision and recall",
             said="How many of those flagged are hits, by how many of all hits are found.",
-            x=pages.Axis(title="recall", low=0, high=1, form=_share),
-            y=pages.Axis(title="precision", low=0, high=1, form=_share),
+            x=pages.Axis(title="recall", low=0, high=1, form=whole_percent),
+            y=pages.Axis(title="precision", low=0, high=1, form=whole_percent),
         ),
         "residuals": _Plan(
             title="Residuals",

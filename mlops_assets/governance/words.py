@@ -28,9 +28,33 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def whole_percent(value: float) -> str:
+    """Give a share of one as per cent without decimals.
+
+    >>> whole_percent(0.4567)
+    '46 %'
+    """
+    return f"{100 * value:.0f} %"
+
+
 def three_digits(value: float) -> str:
     """Give a number below one as it is quoted of models."""
     return f"{value:.3f}"
+
+
+def one_digit(value: float) -> str:
+    """Give a number of cases among a hundred."""
+    return f"{value:.1f}"
+
+
+def signed(value: float, form: Callable[[float], str] = plain) -> str:
+    """Give a difference with its sign; one too small to be seen has none.
+
+    >>> [signed(value, three_digits) for value in (0.0123, -0.0123, -0.0001)]
+    ['+0.012', '-0.012', '0.000']
+    """
+    written = form(abs(value))
+    return written if not float(written.replace(",", "")) else f"{'+' if value > 0 else '-'}{written}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +87,18 @@ MEASURES: Final = {
     "selection_rate": Words("Share flagged", "at the model's threshold", percent),
     "pinball": Words("Pinball loss", "of a forecast quantile", plain, False),
     "coverage": Words("Coverage", "share of cases below the forecast quantile", percent),
+    "macro_auc": Words(
+        "Ranking of classes", "how often a case scores higher for its class than others do; 0.5 is a coin"
+    ),
+    "multiclass_log_loss": Words(
+        "Surprise", "how far probabilities are from what came, in log loss", three_digits, False
+    ),
+    "multiclass_accuracy": Words("Right answers", "share of cases in which the most probable class came", percent),
+    "top_label_ece": Words(
+        "Calibration error of answers", "how far an answer's probability is from how often it is right", percent, False
+    ),
+    "classwise_ece": Words("Calibration error of classes", "the same of every class, on average", percent, False),
+    "answers_per_1000": Words("Value per 1,000", "answers, in the declared unit", plain),
     "rmse": Words("Typical error", "root of the mean squared error; large errors count more", plain, False),
     "mae": Words("Mean error", "how far forecasts are off on average", plain, False),
     "bias": Words("Tilt", "how far forecasts are too high on average", plain),

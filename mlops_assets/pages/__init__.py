@@ -5,7 +5,7 @@ Pure functions of numbers and words. What a page says is the business of the roo
 
 from mlops_assets.pages.charts import Axis, Line, Mark, Tone, chart
 from mlops_assets.pages.document import document, picture
-from mlops_assets.pages.pieces import bar, figures, panel, spread, table
+from mlops_assets.pages.pieces import bar, figures, panel, shade, spread, table
 
 __all__ = [
     "Axis",
@@ -18,6 +18,7 @@ __all__ = [
     "figures",
     "panel",
     "picture",
+    "shade",
     "spread",
     "table",
 ]

@@ -57,7 +57,11 @@ figure { margin: 0; break-inside: avoid } figcaption { color: var(--dim); font-s
 .spread .reach { top: 5px; height: 2px; background: var(--tone) }
 .spread .at { top: 1px; width: 10px; height: 10px; margin-left: -5px; border-radius: 50%; background: var(--tone) }
 td:has(> .bar), td:has(> .spread) { width: 45% }
-details { margin-top: 24px } summary { cursor: pointer; font-weight: 600 }
+.shade { display: block; padding: 4px 8px; border-radius: 4px;
+  background: color-mix(in srgb, var(--first) calc(var(--share) * .55), transparent) }
+.scroll + h3, .scroll + .scroll, .scroll + .pair, ul + h3 { margin-top: 20px }
+details { margin-top: 24px } details.near { margin-top: 6px } summary { cursor: pointer; font-weight: 600 }
+details.near summary { font-weight: 400; color: var(--dim) }
 ul { margin: 6px 0; padding-left: 20px } li { margin: 4px 0 }
 @media (max-width: 560px) { body { padding: 20px 16px 48px } h1 { font-size: 20px } dd { font-size: 19px }
   dl { grid-template-columns: 1fr 1fr } .chart text { font-size: 14px }

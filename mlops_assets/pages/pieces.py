@@ -28,6 +28,13 @@ def panel(title: str, drawn: str, said: str) -> str:
     return f"<figure><h3>{escape(title)}</h3>{drawn}<figcaption>{escape(said)}</figcaption></figure>"
 
 
+def shade(value: str, said: str, share: float) -> str:
+    """Show a value on a ground that is the darker the larger its share is, with what is to be said of it."""
+    return (
+        f'<span class=shade style="--share:{100 * min(1.0, max(0.0, share)):.0f}%">{value}<small>{said}</small></span>'
+    )
+
+
 def bar(share: float) -> str:
     """Draw a share of the cell's width."""
     return f'<i class=bar style="width:{100 * min(1.0, max(0.0, share)):.1f}%"></i>'

@@ -9,6 +9,8 @@ from mlops_assets.records import (
     BehaviourResult,
     Calibration,
     CalibrationBin,
+    Classes,
+    ClassResult,
     Comparison,
     Curve,
     DiscoveredSlice,
@@ -181,9 +183,9 @@ def test_what_a_search_found_is_told_with_what_luck_would_show():
     shown = render_report(judged(discovered=(found,)))
     lucky = render_report(judged(discovered=(replace(found, p_value=0.6),)))
 
-    assert "origin=EWR, hour=18 to 20<small>scores minus what came</small>" in shown
+    assert "origin=EWR, hour=18 to 20<small>too high by, on average</small>" in shown
     assert "found no part where it does worse than chance explains" in lucky
-    assert "scores minus what came" not in lucky
+    assert "too high by, on average" not in lucky
 
 
 def test_behaviour_shows_failures_first():
@@ -212,10 +214,99 @@ def test_groups_are_shown_with_the_gaps_that_were_declared():
 
     text = render_report(judged(fairness=fairness)).partition("Groups of people")[2]
 
-    assert "Broken</span> demographic parity difference by sex: 20.0 %, where at most 10.0 % is asked for." in text
-    assert "Kept</span> demographic parity ratio by sex: 0.95, where at least 0.90 is asked for." in text
+    assert "Broken</span> By sex, shares flagged lie apart by 20.0 %, where at most 10.0 % is asked for." in text
+    assert (
+        "Kept</span> By sex, the lowest share flagged is of the highest 95.0 %, where at least 90.0 % is asked for."
+        in text
+    )
     assert "sex f" in text
     assert "sex=x has 3 rows." in text
+
+
+def of_classes() -> Judged:
+    """A model of three classes, one of which is told from the rest less well than before."""
+    right = [Metric(name="multiclass_accuracy", value=value, n=4000, low=0.5, high=0.9) for value in (0.72, 0.7)]
+    brought = Metric(name="answers_per_1000", value=900, n=4000, low=700, high=1100)
+    results = tuple(
+        ClassResult(
+            name=name,
+            n=n,
+            metrics=(Metric(name="true_positive_rate", value=0.8, n=4000, low=0.7, high=0.9),),
+            gain=replace(gain(lost, -0.1, 0.1), metric="auc", p_value=p),
+        )
+        for name, n, lost, p in (("kept <all>", 100, 0.0002, 0.9), ("by post", 50, -0.06, 0.001), ("by hand", 10, 0, 1))
+    )
+    found = Classes(results=results, confusion=((90, 10, 0), (20, 30, 0), (5, 5, 0)))
+    shown = {f"{what} of by post": {"challenger": Curve(x=(0, 1), y=(0, 1))} for what in ("roc", "reliability")}
+    case = judged(
+        challenger_metrics=(right[0], brought),
+        champion_metrics=(right[1], replace(brought, value=880)),
+        gains=(
+            replace(gain(20, 5, 35), metric="answers_per_1000"),
+            replace(gain(0.02, 0.01, 0.03), metric="multiclass_accuracy"),
+        ),
+        classes=found,
+    )
+    trade = replace(TRADE, answers={"by post": {"by post": 5.0, "kept <all>": -2.0}})
+    return replace(case, trade=trade, portrait=replace(case.portrait, curves=shown))
+
+
+def test_a_model_of_classes_is_told_by_right_answers_and_what_they_bring():
+    """Of a hundred, and in the declared unit; what each answer brings is in a table."""
+    case = of_classes()
+
+    text = render_report(case)
+
+    assert headline(case) == (
+        "Version 3 may go live: of 100 flights it gets 72 right, 2 more than version 2, "
+        "worth EUR 20 more per 1,000 flights."
+    )
+    assert "<td>by post</td><td>kept &lt;all&gt;</td><td class=number>EUR -2</td>" in text
+    assert "can be acted on" not in text
+    assert_whole(text)
+
+
+def test_classes_are_shown_one_by_one_with_what_they_are_taken_for():
+    """A lost one is called beyond chance; shares are of the class that came; each has its pictures."""
+    text = render_report(of_classes()).partition("Class by class")[2]
+
+    assert "-0.060<small>beyond chance</small>" in text
+    assert "<td class=number>0.000<small>may be chance</small></td>" in text
+    assert '--share:40%">20<small>40 %</small>' in text
+    assert {"roc_of_by_post.svg", "reliability_of_by_post.svg"} <= set(picture_files(of_classes()))
+
+
+def test_rules_that_are_kept_are_folded_and_broken_ones_stand_open():
+    """Whoever reads in a hurry sees what speaks against it."""
+    case = judged(passed=False, reasons=("Refused: it is worse.", "Passed: enough rows.", "Note: few days."))
+
+    before, _, folded = render_report(case).partition("<h2>Why</h2>")[2].partition("<details")
+
+    assert "Of 2 rules that were set before it was trained, 1 is not kept:" in before
+    assert "it is worse." in before
+    assert "enough rows." not in before
+    assert "enough rows." in folded.partition("</details>")[0]
+    assert "It keeps all 1 rules" not in render_report(case)
+
+
+def test_what_needs_a_person_is_marked_as_such():
+    """Neither kept nor refused."""
+    text = render_report(judged(passed=False, verdict="review", reasons=("Needs review: too good.",)))
+
+    assert "<span class=warns>Needs review</span> too good." in text
+
+
+def test_groups_of_classes_and_of_forecasts_have_their_own_numbers():
+    """Each class under its name; errors in their unit and not as shares."""
+    gaps = (
+        FairnessGap(column="sex", measure="equal_opportunity_difference", value=0.2, of="by post"),
+        FairnessGap(column="sex", measure="mean_error_difference", value=4.5, limit=3.0),
+    )
+
+    text = render_report(judged(fairness=Fairness(groups=(), gaps=gaps))).partition("Groups of people")[2]
+
+    assert "<h3>Answered by post</h3><ul><li>By sex, shares of hits found lie apart by 20.0 %" in text
+    assert "mean errors, too high or too low, lie apart by 4.5, where at most 3 is asked for." in text
 
 
 def test_value_and_reliability_are_drawn_with_their_intervals():

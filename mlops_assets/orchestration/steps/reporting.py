@@ -106,8 +106,9 @@ def judged(folder: ModelFolder, stores: Home, bundle_sha256: str) -> Judged:
             value_of_hit=value.value_of_hit,
             cost_of_false_alarm=value.cost_of_false_alarm,
             unit=value.unit,
+            answers=value.answers,
         )
-        if value
+        if value and (value.answers or declared.task == "binary")
         else None,
         before=stores.records.find(("versions", name), before, ModelVersion) if before else None,
         before_set=msgspec.json.decode(old_set, type=TrainingSet) if old_set else None,
