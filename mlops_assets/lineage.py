@@ -123,5 +123,6 @@ class LineageGraph:
         return sorted(seen - begun, key=_place)
 
 
-def _place(node: Node) -> tuple[int, Node]:
-    return KINDS.index(node.kind), node
+def _place(node: Node) -> tuple[int, str, int, Node]:
+    asset, _, version = node.asset.partition("@")
+    return KINDS.index(node.kind), asset, int(version) if version.isdecimal() else 0, node

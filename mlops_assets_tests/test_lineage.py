@@ -27,6 +27,15 @@ def test_down_gives_all_that_a_column_reaches_in_the_order_of_the_stages():
     assert GRAPH.down(RAW_DELAY) == [DELAY, RATE, MODEL]
 
 
+def test_versions_are_listed_by_number():
+    """The tenth comes after the ninth."""
+    edges = {Edge(Node("model", "m"), Node("version", f"m@{number}")) for number in (10, 9, 1)}
+
+    reached = LineageGraph(frozenset(edges), {}).down(Node("model", "m"))
+
+    assert [node.asset for node in reached] == ["m@1", "m@9", "m@10"]
+
+
 def test_up_gives_all_that_it_comes_from_sources_first():
     """By its keys, too."""
     assert GRAPH.up(MODEL) == [SOURCE, RAW_DELAY, RAW_CARRIER, DELAY, CARRIER, KEY, RATE]

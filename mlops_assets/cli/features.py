@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mlops_assets.cli.printing import console
 from mlops_assets.errors import UnknownNameError
-from mlops_assets.orchestration.catalogue import CataloguedView
+from mlops_assets.orchestration.catalogue import CataloguedView, Consumer
 
 
 def named(views: Sequence[CataloguedView], name: str | None) -> Sequence[CataloguedView]:
@@ -33,7 +34,7 @@ def as_data(views: Sequence[CataloguedView]) -> str:
 
 def show_catalogue(views: Sequence[CataloguedView], *, now: datetime) -> None:
     """Print a row per view."""
-    table = Table("view", "found by", "features", "owner", "newest", "used by", "coverage", "importance", expand=True)
+    table = Table("view", "found by", "features", "owner", "newest", "used by", expand=True)
     for view in views:
         table.add_row(
             Text(view.name),
@@ -41,16 +42,14 @@ def show_catalogue(views: Sequence[CataloguedView], *, now: datetime) -> None:
             str(len(view.features)),
             view.owner or "",
             _freshness(view, now),
-            "\n".join(_who(each.model, each.version) for each in view.consumers) or "nobody",
-            "\n".join(_percent(each.coverage) for each in view.consumers),
-            "\n".join(_percent(each.importance) for each in view.consumers),
+            "\n".join(f"{_who(each.model, each.version)}{_shares(each)}" for each in view.consumers) or "nobody",
         )
-    Console().print(table, Text("`mlops features VIEW` shows the features of one."))
+    console().print(table, Text("`mlops features VIEW` shows the features of one."))
 
 
 def show_view(view: CataloguedView, *, now: datetime) -> None:
     """Print a view with its features and consumers."""
-    Console().print(Group(*_details(view, now)))
+    console().print(Group(*_details(view, now)))
 
 
 def _details(view: CataloguedView, now: datetime) -> Iterator[RenderableType]:
@@ -59,11 +58,11 @@ def _details(view: CataloguedView, now: datetime) -> Iterator[RenderableType]:
     yield Text(f"  owner      {view.owner or 'nobody'}")
     yield Text(f"  found by   {keys}" + (f", the keys of {view.entity}" if view.entity else ""))
     yield Text(f"  computed   by {view.computed_by}")
-    yield Text(f"  newest     {_freshness(view, now)}; a row holds for {timedelta(seconds=view.ttl_s)}")
+    yield Text(f"  newest     {_freshness(view, now)}; a row holds for {_span(view.ttl_s)}")
     for each in view.consumers:
         yield Text(
             f"  used by    {_who(each.model, each.version)}, {each.owner or 'without owner'}: {len(each.features)} "
-            f"features, coverage {_percent(each.coverage)}, importance {_percent(each.importance)}"
+            f"features{_shares(each)}"
         )
     table = Table("feature", "type", "meaning", "default", "coverage", "importance", expand=True)
     for feature in view.features:
@@ -76,6 +75,17 @@ def _details(view: CataloguedView, now: datetime) -> Iterator[RenderableType]:
             "\n".join(f"{model} {_percent(share)}" for model, share in feature.importance.items()),
         )
     yield table
+
+
+def _shares(consumer: Consumer) -> str:
+    """Give what a model gets of a view, as far as it is known."""
+    shares = {"coverage": consumer.coverage, "importance": consumer.importance}
+    return "".join(f", {name} {_percent(share)}" for name, share in shares.items() if share is not None)
+
+
+def _span(seconds: float) -> str:
+    days, rest = divmod(timedelta(seconds=seconds), timedelta(days=1))
+    return ", ".join([*([f"{days} days"] if days else []), *([f"{rest} hours"] if rest else [])])
 
 
 def _who(model: str, version: int | None) -> str:

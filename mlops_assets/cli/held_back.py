@@ -1,8 +1,8 @@
 """What is held back, as text: which batches, which rows and why, and what people said about it."""
 
-from rich.console import Console
 from rich.table import Table
 
+from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.redriving import batch_of, table_of
 from mlops_assets.errors import StoreError
@@ -27,11 +27,11 @@ def show_list(project: Project, table: str | None) -> None:
                     batch.partition or "",
                     f"{batch.rows:,}",
                     f"{batch.quarantined:,}",
-                    _counted(batch),
+                    _counted(batch) or batch.blocked or "",
                     _state(batch, in_force[batch.partition]),
                     ", ".join(sorted(waived)),
                 )
-    Console().print(lines if lines.row_count else "Nothing is held back.")
+    console().print(lines if lines.row_count else "Nothing is held back.")
 
 
 def show_batch(project: Project, table: str, day: str | None) -> None:
@@ -40,8 +40,8 @@ def show_batch(project: Project, table: str, day: str | None) -> None:
     batch = project.home.quality.newest(table, key)
     if batch is None:
         raise StoreError(f"{_name(table, key)} was never judged, so nothing of it is held. Bring it in: mlops refresh.")
-    console = Console()
-    console.print(f"{outcome(project, table, day)}", highlight=False)
+    out = console()
+    out.print(f"{outcome(project, table, day)}", highlight=False)
     held = f"quarantine/{table}"
     if batch.quarantined and project.home.tables.exists(held):
         names = [*(part for keys in declared.contract.keys for part in keys), RULE_COLUMN, VALUE_COLUMN, REASON_COLUMN]
@@ -49,17 +49,17 @@ def show_batch(project: Project, table: str, day: str | None) -> None:
         lines = Table(*(name.removeprefix("_") for name in rows.column_names))
         for row in rows.slice(0, SHOWN).to_pylist():
             lines.add_row(*(str(value) for value in row.values()))
-        console.print(lines)
+        out.print(lines)
         if rows.num_rows > SHOWN:
-            console.print(f"and {rows.num_rows - SHOWN:,} more in the table {held}")
+            out.print(f"and {rows.num_rows - SHOWN:,} more in the table {held}")
     unmet = [each for each in batch.expectations if not each.success]
     for each in unmet:
-        console.print(f"{each.rule} is {each.observed}, expected {each.expected} ({each.severity})", highlight=False)
+        out.print(f"{each.rule} is {each.observed}, expected {each.expected} ({each.severity})", highlight=False)
     for entry in project.home.state.audit_of_table(table, SAID):
         if entry.subject == subject(table, key):
             what = ", ".join(entry.data.get("rules", [f"{entry.data.get('rows')} rows"]))
             said = f"{entry.at:%Y-%m-%d %H:%M} {entry.event}: {what}, by {entry.actor}: {entry.data['reason']}"
-            console.print(said, highlight=False)
+            out.print(said, highlight=False)
 
 
 def outcome(project: Project, table: str, day: str | None) -> str:
@@ -75,8 +75,8 @@ def outcome(project: Project, table: str, day: str | None) -> str:
 
 
 def _state(batch: BatchQuality, said: Standing) -> str:
-    if frozenset(batch.waivers) != said.waived or (said.correction and said.correction.at > batch.at):
-        return "waits for redrive"
+    if said.waits(batch):
+        return "waits for redrive" if said.later else "waits for the next refresh"
     return "blocked" if batch.blocked else "held" if batch.quarantined else "let through"
 
 

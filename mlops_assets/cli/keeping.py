@@ -4,9 +4,9 @@ import getpass
 from datetime import datetime
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration.resources import now
@@ -52,10 +52,10 @@ def _show_versions(table: str, past: tuple[PastVersion, ...], readers: dict[int,
             ", ".join(readers.get(version.version, [])),
             "yes" if version.readable else "deleted",
         )
-    console = Console()
-    console.print(shown)
+    out = console()
+    out.print(shown)
     if len(past) > shown.row_count:
-        console.print(f"{len(past) - shown.row_count} older versions, on which no model was trained, are not shown.")
+        out.print(f"{len(past) - shown.row_count} older versions, on which no model was trained, are not shown.")
 
 
 def run_retention(project: Project, *, dry_run: bool) -> None:

@@ -66,7 +66,7 @@ def waive(
     from mlops_assets.cli.redriving import waive_rules
 
     project = project_of(home)
-    new = waive_rules(project, table, day, rules=rules, reason=reason, who=who)
+    new = waive_rules(project, table, day, rules=rules, reason=reason, who=who, later=later)
     click.echo(f"On record: {', '.join(new)} waived." if new else "Waived before; nothing new is on record.")
     _drive(project, table, day, later=later)
 
@@ -92,7 +92,7 @@ def correct(home: str | None, table: str, day: str | None, file: Path, reason: s
     from mlops_assets.cli.redriving import correct_batch
 
     project = project_of(home)
-    rows = correct_batch(project, table, day, file=file, reason=reason, who=who)
+    rows = correct_batch(project, table, day, file=file, reason=reason, who=who, later=later)
     click.echo(f"On record: {rows} rows from {file} stand in for what the source sent.")
     _drive(project, table, day, later=later)
 

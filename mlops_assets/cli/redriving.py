@@ -20,22 +20,24 @@ from mlops_assets.validation import QualitySuite
 
 
 def waive_rules(
-    project: Project, table: str, day: str | None, *, rules: Iterable[str], reason: str, who: str
+    project: Project, table: str, day: str | None, *, rules: Iterable[str], reason: str, who: str, later: bool
 ) -> tuple[str, ...]:
     """Put a waiver on record, and give the rules that were not waived before."""
     folder, declared, key = batch_of(project, table, day)
     suite = QualitySuite.load(folder / declared.suite) if declared.suite else None
     by, at = who, now(project.home)
-    return waive(declared, suite, project.home, key, rules=rules, reason=reason, by=by, at=at)
+    return waive(declared, suite, project.home, key, rules=rules, reason=reason, by=by, at=at, later=later)
 
 
-def correct_batch(project: Project, table: str, day: str | None, *, file: Path, reason: str, who: str) -> int:
+def correct_batch(
+    project: Project, table: str, day: str | None, *, file: Path, reason: str, who: str, later: bool
+) -> int:
     """Put the rows of a file in the place of a batch, and give how many there are."""
     folder, declared, key = batch_of(project, table, day)
     types = {name: rule.type for name, rule in contract_of(declared, key).columns.items()}
     rows = FileSource(paths=(str(file.absolute()),), types=types).read(None, variables={})
     by, at = who, now(project.home)
-    correct(declared, project.home, key, rows, folder=folder, reason=reason, by=by, at=at)
+    correct(declared, project.home, key, rows, folder=folder, reason=reason, by=by, at=at, later=later)
     return int(rows.num_rows)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
 from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.freshness import Inputs, stale
@@ -32,13 +32,13 @@ def show_status(project: Project) -> None:
             f"{report.metrics[0].name} {report.metrics[0].value:.3f}" if report and report.metrics else "",
             f"{decisions[-1].decided_at:%Y-%m-%d} {decisions[-1].reason}" if decisions else "",
         )
-    console = Console()
-    console.print(f"Time is {now(home):%Y-%m-%d %H:%M} UTC{clock}.")
-    console.print(table)
+    out = console()
+    out.print(f"Time is {now(home):%Y-%m-%d %H:%M} UTC{clock}.")
+    out.print(table)
     inputs = Inputs.declared(project.tables, project.views)
     for name, folder in project.models.items():
         for words in stale(inputs.of(folder.declaration), home, now(home)).values():
-            console.print(f"{name} is not retrained by itself for now: {words}.")
+            out.print(f"{name} is not retrained by itself for now: {words}.")
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from itertools import groupby
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import UnknownNameError, examples
 from mlops_assets.orchestration.steps.contracts import CONTRACTS, NOTE, changes_since, effects, in_use, refusal_of
@@ -23,9 +23,9 @@ def show_contract(project: Project, table: str) -> None:
     columns = Table("column", "type", "may be missing", "values", "meaning", expand=True)
     for name, rule in promised.columns.items():
         columns.add_row(name, rule.type, "yes" if rule.nullable else "", _values(rule), rule.meaning)
-    console = Console()
-    console.print(f"{table}, version {promised.version}{since}", highlight=False)
-    console.print(columns)
+    out = console()
+    out.print(f"{table}, version {promised.version}{since}", highlight=False)
+    out.print(columns)
     for name, condition in promised.rules.items():
         missing = ", and nothing it needs may be missing" if condition.missing == "breaks" else ""
         click.echo(f"rule {name}: {condition.holds}{missing}. {condition.because}")
@@ -73,7 +73,7 @@ def _show_change(project: Project, declared: TableDeclaration) -> None:
             blocked = "blocked" if each.blocked else ""
             days.add_row(key or "whole", str(each.rows), str(each.newly_refused), str(each.freed), blocked)
     if days.row_count:
-        Console().print(days)
+        console().print(days)
     refused, freed = sum(each.newly_refused for _, each in found), sum(each.freed for _, each in found)
     click.echo(
         f"  Of {sum(each.rows for _, each in found)} stored rows {refused} would newly be refused and {freed} freed, "

@@ -40,6 +40,12 @@ def cast(column: pa.ChunkedArray, dtype: Dtype, *, name: str) -> pa.ChunkedArray
     try:
         column = pc.cast(column, ARROW[dtype], safe=True)
     except pa.ArrowInvalid as error:
+        if dtype == "float64" and pa.types.is_integer(column.type):
+            raise FeatureError(
+                f"column {name!r} holds whole numbers beyond 2**53, and features are computed with floats, to which "
+                "two such numbers may be one: a customer would find the row of another. Declare it as a string.",
+                column=name,
+            ) from error
         raise FeatureError(
             f"column {name!r} is declared {dtype}, and some of its {column.type} values do not fit: {error}.",
             column=name,

@@ -14,7 +14,7 @@ from mlops_assets.orchestration.resources import HomeResource, now
 from mlops_assets.orchestration.sensors import UNFINISHED
 from mlops_assets.orchestration.steps.ingesting import variables_of
 from mlops_assets.orchestration.steps.reopening import behind, reopened, stamps_of
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.standing import Key, waiting
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.tags import AS_OF_TAG, PURPOSE_TAG, RANGE_END, RANGE_START
 from mlops_assets.stores.home import Home
@@ -90,8 +90,8 @@ def missing_days(
 ) -> list[list[str]]:
     """Name the days that are over and not in as their sources say, in the runs to bring them in with, oldest first.
 
-    A day is in once every table has it, each made of what is in the table before it now, and the source has said
-    nothing else of it since (see `reopening`).
+    A day is in once every table has it, each made of what is in the table before it now, and neither the source nor
+    people have said anything else of it since (see `reopening`, `standing`).
 
     A run is an unbroken stretch of `at_most` days. A day that was taken in and not let through goes alone: what is
     wrong with it would stop the others of its run as well.
@@ -104,7 +104,7 @@ def missing_days(
         if (source := sources.get(table.removeprefix("raw/"))) and keys:
             folder, declared = source
             again = reopened(declared, stores, keys, variables=variables_of(declared, stores, folder))
-            missing.update(key for key in again if key)
+            missing.update(key for key in {*again, *waiting(stores, declared.table)} if key in keys)
     stopped = {
         day
         for table in daily
@@ -132,7 +132,8 @@ def stale_tables(whole: Iterable[str], stores: Home, *, sources: Tables) -> list
         if (source := sources.get(table.removeprefix("raw/"))) is None:
             return False
         folder, declared = source
-        return bool(reopened(declared, stores, [None], variables=variables_of(declared, stores, folder)))
+        again = reopened(declared, stores, [None], variables=variables_of(declared, stores, folder))
+        return bool(again or waiting(stores, declared.table))
 
     return [table for table in whole if not table.startswith("quarantine/") and is_stale(table)]
 
@@ -158,6 +159,8 @@ def _state(sources: Tables, stores: Home, keys: Sequence[Key]) -> str:
             for table in (f"{stage}/{name}" for stage in ("raw", "validated", "quarantine")):
                 there = stores.tables.contents(table) if stores.tables.exists(table) else {}
                 told[table] = [there[key or WHOLE].sha256 if (key or WHOLE) in there else None for key in keys]
+            said = waiting(stores, name)
+            told[f"waived/{name}"] = [sorted(said[key].waived) if key in said else None for key in keys]
     return sha256_json(told)[:12]
 
 

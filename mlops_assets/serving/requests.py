@@ -22,12 +22,17 @@ NAME_SHOWN = 100  # characters of an unknown field's name, which is the caller's
 ENVELOPE = ("request_id", "at", "instances")
 
 Column = npt.NDArray[Any]
-Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # beyond, two numbers are one float, and one key
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 _TYPES: dict[str, Any] = {"float64": float, "int64": Whole, "string": str, "timestamp": Moment}
-_WORDS = {"float64": "number", "int64": "integer", "string": "string", "timestamp": "RFC 3339 time with UTC offset"}
+_WORDS = {
+    "float64": "number",
+    "int64": "integer within 2**53",
+    "string": "string",
+    "timestamp": "RFC 3339 time with UTC offset",
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DECISIONS_FROM, _DECISIONS_UNTIL = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

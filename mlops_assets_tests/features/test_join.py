@@ -251,6 +251,14 @@ def test_a_late_row_does_not_hide_a_newer_one():
     assert joined.column("rate").to_pylist() == [0.6]
 
 
+def test_whole_numbers_that_floats_cannot_tell_apart_are_refused():
+    """As request fields they would be another's key: 2**53 + 1 is 2**53 as a float."""
+    ids = pa.table({"customer": pa.array([2**53 + 1], pa.int64())})
+
+    with pytest.raises(FeatureError, match=r"'customer' holds whole numbers beyond 2\*\*53.*Declare it as a string"):
+        as_arrays(ids, [Field(name="customer", dtype="int64")])
+
+
 def test_ties_are_refused_with_the_rows():
     """Otherwise DuckDB would answer with either."""
     with pytest.raises(FeatureError, match=r"carrier=UA, gate=1, .*known_at=2013-01-01 06:00:00"):

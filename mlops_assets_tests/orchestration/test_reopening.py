@@ -105,6 +105,22 @@ def test_a_correction_that_was_killed_on_its_way_is_asked_for_until_it_is_throug
     assert missing(week) == []
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_waiver_whose_command_was_killed_is_carried_out_by_the_next_refresh(new_shop, later):
+    """It was meant to be driven at once; one put on record for later waits for people."""
+    _, declared = new_shop.project.tables["orders"]
+    new_shop.land(DAYS[0], changed(orders(DAYS[0]), "amount", {3: -5.0}))
+    assert not new_shop.bring_in(DAYS[0])
+    at = the_end_of(DAYS[0])
+
+    waive(declared, None, new_shop.home, DAYS[0], rules=["amount.min"], reason="a refund", by="ada", at=at, later=later)
+
+    assert missing(new_shop, DAYS[0]) == ([] if later else [[DAYS[0]]])
+    assert not new_shop.bring_in(DAYS[0])
+    assert new_shop.rows("quarantine/orders", DAYS[0]) == []
+    assert missing(new_shop, DAYS[0]) == []
+
+
 @pytest.mark.parametrize("held_before", [True, False])
 def test_a_batch_killed_between_quarantine_and_validated_is_asked_for(new_shop, monkeypatch, held_before):
     """Rows that have left the one and not reached the other are nowhere, until the next run brings them back."""

@@ -10,7 +10,7 @@ from mlops_assets.errors import ContractError, GovernanceError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.steps.contracts import contract_of
 from mlops_assets.orchestration.steps.ingesting import variables_of, write
-from mlops_assets.orchestration.steps.standing import Key, from_source, standing, subject
+from mlops_assets.orchestration.steps.standing import LATER, Key, from_source, standing, subject
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.sources import Stage
 from mlops_assets.stores.home import Home
@@ -29,10 +29,12 @@ def waive(
     reason: str,
     by: str,
     at: datetime,
+    later: bool = False,
 ) -> tuple[str, ...]:
     """Let `rules` hold no row of a batch back any more, and give those that did so far.
 
-    What is waived already is not put on record again, so a run that is tried again says it once.
+    What is waived already is not put on record again, so a run that is tried again says it once. Unless it is for
+    `later`, the next refresh drives the batch on if nobody has by then.
 
     Raises:
         GovernanceError: Nobody, or no reason, is named; or a rule is one that the tables themselves rely on.
@@ -47,7 +49,7 @@ def waive(
                 Event.DATA_WAIVED,
                 actor=by,
                 subject=subject(declared.table, key),
-                data={"rules": list(new), "reason": reason},
+                data={"rules": list(new), "reason": reason, **({LATER: True} if later else {})},
                 at=at,
             )
     return new
@@ -63,10 +65,12 @@ def correct(
     reason: str,
     by: str,
     at: datetime,
+    later: bool = False,
 ) -> None:
     """Let `rows` stand in for what the source gave for a batch; the next ingest takes them in.
 
-    The rows are there before the entry that puts them in force, so whoever finds the entry finds them.
+    That is the next refresh, unless it is for `later`. The rows are there before the entry that puts them in force, so
+    whoever finds the entry finds them.
 
     Raises:
         GovernanceError: Nobody, or no reason, is named.
@@ -95,6 +99,7 @@ def correct(
             "version": kept.version,
             "instead_of": instead_of,
             "reason": reason,
+            **({LATER: True} if later else {}),
         },
         at=at,
     )

@@ -15,21 +15,31 @@ from mlops_assets.errors import SourceError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.table_declaration import TableDeclaration
-from mlops_assets.records import AuditEntry
+from mlops_assets.records import AuditEntry, BatchQuality
 from mlops_assets.sources import Batch, Stage
 from mlops_assets.stores.home import Home
 
 Key = str | None
+LATER = "later"  # in an entry's data: on record only
 SAID = (Event.DATA_WAIVED, Event.DATA_CORRECTED)
 """What people say of batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """The rules that hold no row of a batch back, and the newest correction of it."""
+    """The rules that hold no row of a batch back, and the newest correction of it.
+
+    What was said `later` waits for people: no schedule drives it.
+    """
 
     waived: frozenset[str] = frozenset()
     correction: AuditEntry | None = None
+    later: bool = False
+
+    def waits(self, judged: BatchQuality) -> bool:
+        """Tell whether more is in force than a batch was last judged by."""
+        corrected = self.correction is not None and self.correction.at > judged.at
+        return corrected or self.waived != frozenset(judged.waivers)
 
 
 def standing(stores: Home, table: str, keys: Iterable[Key]) -> Mapping[Key, Standing]:
@@ -39,11 +49,26 @@ def standing(stores: Home, table: str, keys: Iterable[Key]) -> Mapping[Key, Stan
         key = entry.subject.get("partition")
         if key not in found:
             continue
+        later = bool(entry.data.get(LATER))
         if entry.event == Event.DATA_WAIVED:
-            found[key] = replace(found[key], waived=found[key].waived | frozenset(entry.data["rules"]))
+            found[key] = replace(found[key], waived=found[key].waived | frozenset(entry.data["rules"]), later=later)
         else:
-            found[key] = Standing(correction=entry)
+            found[key] = Standing(correction=entry, later=later)
     return found
+
+
+def waiting(stores: Home, table: str) -> dict[Key, Standing]:
+    """Give the batches that are still to be driven on: whoever was to do it was killed on the way.
+
+    One that was never judged is not among them: it has not come in.
+    """
+    keys = {entry.subject.get("partition") for entry in stores.state.audit_of_table(table, SAID)}
+    judged = {key: stores.quality.newest(table, key) for key in keys}
+    return {
+        key: said
+        for key, said in standing(stores, table, keys).items()
+        if not said.later and (batch := judged[key]) is not None and said.waits(batch)
+    }
 
 
 def subject(table: str, key: Key) -> dict[str, str]:
