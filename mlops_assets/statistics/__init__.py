@@ -32,23 +32,20 @@ from mlops_assets.statistics.inputs import Array, StatisticsInputError
 from mlops_assets.statistics.intervals import (
     Difference,
     Interval,
-    bootstrap_difference,
-    bootstrap_interval,
     mean_difference,
     mean_interval,
     wald,
     wilson,
 )
 from mlops_assets.statistics.multiclass import class_hits, class_log_losses, class_probabilities, macro_auc
-from mlops_assets.statistics.multiplicity import benjamini_hochberg, holm
+from mlops_assets.statistics.multiplicity import holm
 from mlops_assets.statistics.power import smallest_detectable
 from mlops_assets.statistics.precision_recall import (
     average_precision,
     average_precision_adds,
     average_precision_interval,
-    average_precision_paired,
 )
-from mlops_assets.statistics.regression import bias, mae, pinball, pinball_losses, r2, rmse
+from mlops_assets.statistics.regression import bias, mae, pinball_losses, r2, rmse
 from mlops_assets.statistics.reliability import ReliabilityBin, ece, ece_interval, reliability
 from mlops_assets.statistics.resampling import (
     TopDraws,
@@ -73,11 +70,7 @@ __all__ = [
     "average_precision",
     "average_precision_adds",
     "average_precision_interval",
-    "average_precision_paired",
-    "benjamini_hochberg",
     "bias",
-    "bootstrap_difference",
-    "bootstrap_interval",
     "brier",
     "brier_losses",
     "class_hits",
@@ -101,7 +94,6 @@ __all__ = [
     "mean_interval",
     "of_sums",
     "percentiles",
-    "pinball",
     "pinball_losses",
     "placements",
     "precision_at",

@@ -5,7 +5,6 @@ days. Where `clusters` names the day of each row, the spread is taken between cl
 degree of freedom less than there are clusters replaces the normal distribution.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,86 +137,3 @@ def cluster_codes(clusters: npt.NDArray[Any]) -> tuple[Rows, int]:
             return (np.cumsum(there) - 1)[numbers], int(there.sum())
     names, member = np.unique(clusters, return_inverse=True)
     return member, len(names)
-
-
-def bootstrap_interval(
-    statistic: Callable[[Rows], float],
-    n: int,
-    *,
-    seed: int,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    clusters: Clusters = None,
-) -> Interval:
-    """Give the percentile bootstrap interval of `statistic`, a function of row numbers drawn with replacement.
-
-    The same `seed` always draws the same rows.
-
-    Raises:
-        StatisticsInputError: Fewer than two rows or clusters, or fewer than 100 resamples.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-
-    >>> sample = np.arange(100.0)
-    >>> low, high = bootstrap_interval(lambda rows: float(sample[rows].mean()), 100, seed=7)
-    >>> low < 49.5 < high
-    True
-    """
-    drawn = _draws(statistic, n, seed=seed, resamples=resamples, clusters=clusters)
-    tail = (1 - share(confidence, name="confidence")) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(float(low), float(high))
-
-
-def bootstrap_difference(
-    statistic: Callable[[Rows], float],
-    n: int,
-    *,
-    seed: int,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    clusters: Clusters = None,
-) -> Difference:
-    """Give a paired difference with its percentile interval; `statistic` compares both models on the rows it is given.
-
-    Both models meet the same draws, so what makes rows hard cancels. The p-value is twice the smaller share of draws on
-    either side of zero, with one added to both counts so that it is never 0.
-
-    Raises:
-        StatisticsInputError: Fewer than two rows or clusters, or fewer than 100 resamples.
-
-    Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 4.2.
-    """
-    drawn = _draws(statistic, n, seed=seed, resamples=resamples, clusters=clusters)
-    tail = (1 - share(confidence, name="confidence")) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    fewer = int(min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)))
-    p_value = min(1.0, 2 * (fewer + 1) / (resamples + 1))
-    return Difference(float(statistic(np.arange(n))), float(low), float(high), p_value)
-
-
-def _draws(statistic: Callable[[Rows], float], n: int, *, seed: int, resamples: int, clusters: Clusters) -> Array:
-    """Give `statistic` on each of `resamples` seeded draws of n rows, or of as many whole clusters as there are."""
-    if resamples < 100:
-        raise StatisticsInputError(
-            f"{resamples} resamples cannot show where the outer 2.5 % begin. Use 1000, or at least 100.",
-            resamples=resamples,
-        )
-    members: list[Rows] = []
-    if clusters is not None:
-        same_length(rows=np.empty(n), clusters=clusters)
-        _, member, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
-        members = np.split(np.argsort(member, kind="stable"), np.cumsum(sizes)[:-1])
-    units = len(members) if clusters is not None else n
-    if units < 2:
-        raise StatisticsInputError(
-            "There is one row or cluster only, so every draw is the same and the interval would have no width. "
-            "Widen the window.",
-            units=units,
-        )
-    generator = np.random.default_rng(seed)
-    drawn = np.empty(resamples)
-    for turn in range(resamples):
-        chosen = generator.integers(0, units, units)
-        drawn[turn] = statistic(np.concatenate([members[unit] for unit in chosen]) if members else chosen)
-    return drawn

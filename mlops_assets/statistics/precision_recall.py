@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_assets.statistics.inputs import Array, Clusters, StatisticsInputError, finite, labels, same_length
-from mlops_assets.statistics.intervals import Difference, Interval, wald
+from mlops_assets.statistics.intervals import Interval, wald
 
 
 def average_precision(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
@@ -40,18 +40,6 @@ def average_precision_interval(
     value, influence = average_precision_adds(y, score)
     found = wald(value, influence=influence, confidence=confidence, clusters=clusters)
     return Interval(max(0.0, found.low), min(1.0, found.high))
-
-
-def average_precision_paired(
-    y: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, *, confidence: float = 0.95, clusters: Clusters = None
-) -> Difference:
-    """Test whether scores `a` and `b` have the same average precision on the same rows; positive in favour of `a`.
-
-    Raises:
-        StatisticsInputError: As for `average_precision`.
-    """
-    (value_a, adds_a), (value_b, adds_b) = average_precision_adds(y, a), average_precision_adds(y, b)
-    return wald(value_a - value_b, influence=adds_a - adds_b, confidence=confidence, clusters=clusters)
 
 
 def average_precision_adds(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, Array]:

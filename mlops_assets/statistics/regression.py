@@ -64,16 +64,10 @@ def _errors(y: npt.ArrayLike, score: npt.ArrayLike) -> Array:
 def pinball_losses(y: npt.ArrayLike, score: npt.ArrayLike, *, quantile: float) -> Array:
     """Give, per row, what a forecast of a quantile costs: a miss below the truth counts `quantile`, one above the rest.
 
+    Source: Koenker and Bassett, Econometrica 46 (1978) 33.
+
     >>> pinball_losses([3.0, 3.0], [1.0, 5.0], quantile=0.9).round(2).tolist()
     [1.8, 0.2]
     """
     errors = _errors(y, score)
     return np.where(errors < 0, -share(quantile, name="quantile") * errors, (1 - quantile) * errors)
-
-
-def pinball(y: npt.ArrayLike, score: npt.ArrayLike, *, quantile: float) -> float:
-    """Give the mean pinball loss of a forecast quantile, in the unit of `y`; lower is better.
-
-    Source: Koenker and Bassett, Econometrica 46 (1978) 33.
-    """
-    return float(np.mean(pinball_losses(y, score, quantile=quantile)))

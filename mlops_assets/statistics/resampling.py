@@ -68,10 +68,15 @@ def drawn_interval(
 def drawn_difference(
     statistic: Statistic, units: Units, *, seed: int, resamples: int = 1000, confidence: float = 0.95
 ) -> Difference:
-    """Give a paired difference with its interval and p-value, as `bootstrap_difference` does.
+    """Give a paired difference with its percentile interval; `statistic` compares both models on the same draws.
+
+    What makes rows hard cancels then. The p-value is twice the smaller share of draws on either side of zero, with one
+    added to both counts so that it is never 0.
 
     Raises:
         StatisticsInputError: Fewer than 100 resamples, or the statistic does not exist on a draw.
+
+    Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 4.2.
     """
     drawn = _drawn(statistic, units, seed=seed, resamples=resamples)
     fewer = int(min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)))

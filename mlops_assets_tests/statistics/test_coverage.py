@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit, ndtr
 
 from mlops_assets import statistics
+from mlops_assets_tests.statistics._bootstrap import bootstrap_interval
 
 ROUNDS = 400
 NOMINAL = (0.92, 0.98)  # what 400 rounds leave of 95 %, three standard errors either way
@@ -133,7 +134,7 @@ def test_delong_and_the_bootstrap_agree():
 
     for clusters in (None, day):
         formula = statistics.auc_interval(y, score, clusters=clusters)
-        drawn = statistics.bootstrap_interval(
+        drawn = bootstrap_interval(
             lambda rows: statistics.auc(y[rows], score[rows]), 2000, seed=1, resamples=600, clusters=clusters
         )
 
@@ -146,7 +147,7 @@ def test_the_jackknife_of_average_precision_and_the_bootstrap_agree():
 
     for clusters in (None, day):
         formula = statistics.average_precision_interval(y, score, clusters=clusters)
-        drawn = statistics.bootstrap_interval(
+        drawn = bootstrap_interval(
             lambda rows: statistics.average_precision(y[rows], score[rows]),
             2000,
             seed=1,

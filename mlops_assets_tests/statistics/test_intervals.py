@@ -1,4 +1,4 @@
-"""Intervals for shares, means and bootstrapped statistics."""
+"""Intervals for shares and means."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,6 @@ from scipy import stats
 
 from mlops_assets.statistics import (
     StatisticsInputError,
-    bootstrap_difference,
-    bootstrap_interval,
     mean_difference,
     mean_interval,
     smallest_detectable,
@@ -47,52 +45,6 @@ def test_mean_difference_gives_the_p_value_of_the_z_test():
     assert mean_difference(a, b).p_value == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=5e-3)
 
 
-def test_bootstrap_of_a_mean_comes_near_the_formula():
-    """Where a formula exists, the bootstrap lands on it within a tenth of the width."""
-    sample = np.random.default_rng(5).normal(size=400)
-
-    found = bootstrap_interval(lambda rows: float(sample[rows].mean()), 400, seed=1)
-
-    assert found == pytest.approx(mean_interval(sample), abs=0.02)
-
-
-def test_bootstrap_over_clusters_draws_whole_clusters():
-    """Copied rows named as one cluster do not make the interval narrower."""
-    sample = np.random.default_rng(6).normal(size=100)
-    copied, origin = np.repeat(sample, 8), np.repeat(np.arange(100), 8)
-
-    once = bootstrap_interval(lambda rows: float(sample[rows].mean()), 100, seed=1)
-    naive = bootstrap_interval(lambda rows: float(copied[rows].mean()), 800, seed=1)
-    whole = bootstrap_interval(lambda rows: float(copied[rows].mean()), 800, seed=1, clusters=origin)
-
-    assert whole == pytest.approx(once, abs=1e-9)
-    assert naive.high - naive.low < 0.5 * (whole.high - whole.low)
-
-
-def test_the_same_seed_gives_the_same_bootstrap():
-    """A report can be re-derived to the last bit; another seed moves it a little."""
-    sample = np.random.default_rng(7).normal(size=50)
-
-    def drawn(seed):
-        return bootstrap_difference(lambda rows: float(sample[rows].mean()), 50, seed=seed)
-
-    assert drawn(1) == drawn(1)
-    assert drawn(1) != drawn(2)
-
-
-def test_bootstrap_of_no_difference_has_p_of_one():
-    """Identical models on every draw leave nothing to find."""
-    assert bootstrap_difference(lambda rows: 0.0, 20, seed=1) == (0.0, 0.0, 0.0, 1.0)
-
-
-def test_bootstrap_never_claims_certainty():
-    """A difference on every draw gives the smallest p that the draws can show, not 0."""
-    found = bootstrap_difference(lambda rows: 1.0, 20, seed=1, resamples=999)
-
-    assert found.p_value == pytest.approx(2 / 1000)
-    assert {type(number) for number in found} == {float}  # records are written as JSON
-
-
 def test_smallest_detectable_is_noticed_four_times_in_five():
     """Drawing estimates around that difference crosses the critical value in 80 % of cases."""
     error = 0.3
@@ -118,8 +70,6 @@ def test_few_clusters_make_the_smallest_detectable_difference_larger():
         (lambda: mean_interval([1.0, 2.0], clusters=np.zeros(2)), "one cluster only"),
         (lambda: mean_interval([1.0, 2.0], clusters=np.zeros(3)), "lengths differ"),
         (lambda: mean_difference([1.0, np.inf], [1.0, 2.0]), "NaN or infinity"),
-        (lambda: bootstrap_interval(lambda rows: 0.0, 10, seed=1, resamples=10), "10 resamples"),
-        (lambda: bootstrap_interval(lambda rows: 0.0, 1, seed=1), "one row or cluster"),
         (lambda: smallest_detectable(1, 0), "ends before"),
     ],
 )

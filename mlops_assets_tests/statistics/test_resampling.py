@@ -6,7 +6,6 @@ import pytest
 from mlops_assets.statistics import (
     StatisticsInputError,
     TopDraws,
-    bootstrap_interval,
     drawn_difference,
     drawn_interval,
     of_sums,
@@ -15,6 +14,7 @@ from mlops_assets.statistics import (
     units_of,
 )
 from mlops_assets.statistics.resampling import BLOCKS, MANY_ROWS, draws
+from mlops_assets_tests.statistics._bootstrap import bootstrap_interval
 
 
 @pytest.fixture(scope="module", params=["ties", "no ties", "one score"])
@@ -92,6 +92,16 @@ def test_a_difference_of_nothing_is_never_shown(sample):
     mean = of_sums(lambda s: s[0] / s[1], y, np.ones(3000), units=units)
 
     assert drawn_difference(lambda w: mean(w) - mean(w), units, seed=5, resamples=100) == (0, 0, 0, 1)
+
+
+def test_a_difference_on_every_draw_never_claims_certainty(sample):
+    """It gives the smallest p that the draws can show, not 0."""
+    _, _, day = sample
+
+    found = drawn_difference(lambda w: np.ones(len(w)), units_of(3000, day, seed=1), seed=5, resamples=999)
+
+    assert found.p_value == pytest.approx(2 / 1000)
+    assert {type(number) for number in found} == {float}  # records are written as JSON
 
 
 def test_one_cluster_and_few_draws_are_refused():
