@@ -62,11 +62,6 @@ class PayloadReport:
         """Everything that is wrong."""
         return self.volume_faults + self.column_faults
 
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.faults
-
 
 def inspect(policy: PayloadPolicy, reference: Profile, current: Profile, *, expected_rows: float) -> PayloadReport:
     """Inspect a window of requests against the training profile and the volume that is usual.

@@ -12,7 +12,6 @@ LEFT: Final = 58.0  # room for the numbers of the upright axis
 RIGHT: Final = 24.0
 TOP: Final = 30.0
 BOTTOM: Final = 46.0
-NAME_HEIGHT: Final = 16.0  # names of lines stay at least so far apart
 
 Tone = Literal["first", "second", "faint"]
 

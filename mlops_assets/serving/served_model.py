@@ -135,7 +135,9 @@ class ServedModel:
         try:
             vectors = self._golden_vectors()
         except RequestError as error:
-            raise BundleError(f"golden.json does not fit the request fields of spec.json: {error}") from error
+            raise BundleError(
+                f"golden.json does not fit the request fields of spec.json: {error}. Train and deploy the model again."
+            ) from error
         if any(len(self.meta.classes) != (len(each) if isinstance(each, list) else 0) for each in expected):
             raise BundleError(
                 f"meta.json names {len(self.meta.classes)} classes, and the golden rows have scores for another number:"

@@ -18,7 +18,6 @@ from mlops_assets.errors import BundleError, examples
 from mlops_assets.records import FeatureVectorSpec
 from mlops_assets.training.trainer import Fitted
 
-OWN_PARTS = ("features.py", "spec.json", "profile.json", "golden.json", "meta.json")
 PASSING = (
     *("run_id", "mlflow_run_id", "mlflow_url", "version", "cut_off"),
     *("created", "created_at", "timestamp", "host", "user"),
