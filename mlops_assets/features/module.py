@@ -8,7 +8,6 @@ digest is what says whose code runs.
 import ast
 import hashlib
 import inspect
-import linecache
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +17,13 @@ from typing import Any, Literal, get_args
 
 import numpy.typing as npt
 
+from mlops_assets.carried_code import imports, moods, run
 from mlops_assets.errors import FeatureError
 from mlops_assets.records import Field
 
 Array = npt.NDArray[Any]
 Dtype = Literal["float64", "int64", "string", "timestamp"]
 
-CLOCK = ("now", "utcnow", "today")  # of datetime, and what NumPy takes for the time it is
 IMPORTABLE = ("datetime", "math", "mlops_assets.features", "numpy")
 REQUEST_TYPES: dict[type, Dtype] = {str: "string", float: "float64", int: "int64", datetime: "timestamp"}
 NULLABLE_TYPES = (str, float)
@@ -93,7 +92,7 @@ def _execute(source: str, filename: str, *, name: str) -> dict[str, Any]:
         raise FeatureError(
             f"features of {name}: line {error.lineno} is not Python: {error.msg}.", model=name, line=error.lineno
         ) from error
-    for line, imported in _imports(tree):
+    for line, imported in imports(tree):
         if imported not in IMPORTABLE:
             raise FeatureError(
                 f"features of {name}: line {line} imports {imported!r}, which the endpoint does not have: the module "
@@ -102,7 +101,7 @@ def _execute(source: str, filename: str, *, name: str) -> dict[str, Any]:
                 line=line,
                 imported=imported,
             )
-    for line, what in _moods(tree):
+    for line, what in moods(tree):
         raise FeatureError(
             f"features of {name}: line {line} asks {what}, so a decision would be seen otherwise each time it is "
             "looked at, and otherwise in training than when it was made. Compute it from the arguments alone; the time "
@@ -110,47 +109,13 @@ def _execute(source: str, filename: str, *, name: str) -> dict[str, Any]:
             model=name,
             line=line,
         )
-    namespace: dict[str, Any] = {"__name__": f"features_of_{name}", "__file__": filename}
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)  # lines in tracebacks
     try:
-        exec(compile(tree, filename, "exec"), namespace)
+        return run(tree, source, filename=filename, module=filename.strip("<>"))
     except Exception as error:
         raise FeatureError(
             f"features of {name} could not be run, so the model has no features: {type(error).__name__}: {error}.",
             model=name,
         ) from error
-    return namespace
-
-
-def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, "." * node.level + (node.module or "")
-
-
-def _moods(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Find where the code asks the clock, or chance: its line, and which of them."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(attr=name) if name in CLOCK:
-                yield node.lineno, f"the clock (`{name}`)"
-            case ast.Call(func=ast.Attribute(attr="datetime64"), args=[ast.Constant(value=name), *_]) if name in CLOCK:
-                yield node.lineno, f"the clock (`{name}`)"
-            case ast.Attribute(attr="random") | ast.ImportFrom(names=[ast.alias(name="random")]):
-                yield node.lineno, "chance (`random`)"
-            case ast.Call(func=ast.Name(id="hash" | "id" as name)):
-                yield node.lineno, f"for a number that is another in each process (`{name}`)"
-            case (
-                ast.Call(func=ast.Attribute(attr="fromtimestamp"), args=[_], keywords=[])
-                | ast.Call(func=ast.Attribute(attr="astimezone"), args=[], keywords=[])
-            ):
-                yield node.lineno, "the machine for its time zone"
-            case ast.Call(
-                func=ast.Name(id="open") | ast.Attribute(attr="loadtxt" | "genfromtxt" | "fromfile" | "memmap")
-            ):
-                yield node.lineno, "for a file, which does not travel with the model"
 
 
 def _functions(namespace: Mapping[str, Any], *, name: str) -> Iterator[FeatureFunction]:
