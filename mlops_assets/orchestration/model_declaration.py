@@ -20,7 +20,10 @@ from mlops_assets.monitoring import MonitorPolicy, PayloadPolicy, PerformancePol
 from mlops_assets.orchestration.partitions import Windows
 from mlops_assets.records import Task
 from mlops_assets.retraining import RetrainingPolicy
-from mlops_assets.training import TrainingPolicy
+from mlops_assets.scoring.own import OWN_PART, read_own
+from mlops_assets.training import OWN, TrainingPolicy, distributions_of
+
+SCAFFOLD = "`dg scaffold defs mlops_assets.orchestration.ModelPipeline NAME` makes a folder with all three files."
 
 
 class Decisions(BaseModel, frozen=True, extra="forbid"):
@@ -130,7 +133,7 @@ class ModelDeclaration(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model's folder: its name, what `defs.yaml` promises, and the two Python files beside it."""
+    """A model's folder: its name, what `defs.yaml` promises, and the Python files beside it."""
 
     path: Path
     declaration: ModelDeclaration
@@ -149,6 +152,30 @@ class ModelFolder:
     def model_source(self) -> str:
         """The text of model.py."""
         return self._read("model.py", "what the model learns")
+
+    @cached_property
+    def trainer_source(self) -> str | None:
+        """The text of trainer.py, which fits the model and travels in the bundle; None unless `trainer: own`."""
+        if self.declaration.training.trainer != OWN:
+            return None
+        return self._read(
+            OWN_PART, "how the model is fitted and scored", mend="docs/trainers.md shows one of a page, to start from."
+        )
+
+    @cached_property
+    def trainer_needs(self) -> tuple[str, ...]:
+        """What has to be installed for trainer.py; nothing without one."""
+        return distributions_of(read_own(self.trainer_source).packages) if self.trainer_source else ()
+
+    def require_trainer(self) -> None:
+        """Refuse a trainer of the model's own that is not there, is no trainer, or cannot obey what is declared.
+
+        Raises:
+            DeclarationError: It is, with the line of trainer.py where there is one.
+        """
+        if self.trainer_source:
+            self.declaration.training.require_trainer(self.declaration.task, own=self.trainer_source)
+            distributions_of(read_own(self.trainer_source).packages)
 
     @cached_property
     def own_tests(self) -> Mapping[str, str]:
@@ -201,12 +228,11 @@ class ModelFolder:
                 raise UnknownNameError(f"label column of {self.name}", name, known=columns)
         return np.asarray(self._label(**{name: columns[name] for name in wanted}), dtype=np.float64)
 
-    def _read(self, file: str, holds: str) -> str:
+    def _read(self, file: str, holds: str, *, mend: str = SCAFFOLD) -> str:
         try:
             return (self.path / file).read_text()
         except FileNotFoundError:
             raise DeclarationError(
-                f"{self.path / file} is missing; it says {holds}. "
-                "`dg scaffold defs mlops_assets.orchestration.ModelPipeline NAME` makes a folder with all three files.",
+                f"{self.path / file} is missing; it says {holds}. {mend}",
                 model=self.name,
             ) from None

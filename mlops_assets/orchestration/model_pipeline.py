@@ -10,7 +10,8 @@ Each asset is a shell: it takes records, calls one step, and returns the record 
 import dagster as dg
 from pydantic import BaseModel
 
-from mlops_assets.orchestration.declaring import attributes_model, declare
+from mlops_assets.errors import DeclarationError
+from mlops_assets.orchestration.declaring import attributes_model, declare, place
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.release_chain import release_assets
@@ -33,8 +34,17 @@ class ModelPipeline(dg.Component, dg.Resolvable):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "ModelPipeline":
-        """Build the component from YAML."""
-        return cls(declare(ModelDeclaration, attributes, context))
+        """Build the component from YAML.
+
+        Raises:
+            DeclarationError: It, or the trainer it says is its own, cannot be obeyed.
+        """
+        declared = declare(ModelDeclaration, attributes, context)
+        try:
+            ModelFolder(folder_of(context), declared).require_trainer()
+        except DeclarationError as error:
+            raise DeclarationError(f"{place(context, 'training', 'trainer')}: {error}") from None
+        return cls(declared)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the assets of the model; its name is its folder's."""

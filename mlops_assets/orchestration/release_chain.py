@@ -38,8 +38,11 @@ from mlops_assets.records import (
 )
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tracking import DAGSTER_URL_TAG
+from mlops_assets.training import OWN
 
-TRAINER_KINDS = {"sklearn": "scikitlearn", "torch": "pytorch"}  # where Dagster has a picture under another name
+# What a trainer of the model's own may fit with, and how Dagster calls the pictures it has of them.
+FRAMEWORKS = ("torch", "tensorflow", "jax", "xgboost", "catboost", "lightgbm", "scikit-learn")
+KINDS = {"sklearn": "scikitlearn", "scikit-learn": "scikitlearn", "torch": "pytorch"}
 ENDPOINT_WAIT_S = 5.0  # three times, longer than it takes a supervisor to end all processes once one has died
 RELEASE_CHAIN = ("training_set", "model", "evaluation", "dossier", "approval", "endpoint")
 _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -55,6 +58,14 @@ def _shared(folder: ModelFolder, stage: str, *sources: str, **policies: BaseMode
     promised = {key: policy.model_dump(mode="json") if policy else None for key, policy in policies.items()}
     code_version = sha256_bytes("".join([*sources, sha256_json(promised)]).encode())[:12]
     return asset_of(folder, stage, code_version=code_version)
+
+
+def _kind(folder: ModelFolder) -> str:
+    """Name what fits the model, as Dagster has a picture of it."""
+    trainer = folder.declaration.training.trainer
+    if trainer == OWN:
+        trainer = next((name for name in FRAMEWORKS if name in folder.trainer_needs), "python")
+    return KINDS.get(trainer, trainer)
 
 
 def _check(folder: ModelFolder, stage: str, name: str, description: str) -> dg.AssetCheckSpec:
@@ -136,10 +147,17 @@ def _model(folder: ModelFolder) -> dg.AssetsDefinition:
 
     @dg.asset(
         dagster_type=record_type(ModelVersion),
-        **_shared(folder, "model", folder.features_source, folder.model_source, training=declared.training),
+        **_shared(
+            folder,
+            "model",
+            folder.features_source,
+            folder.model_source,
+            folder.trainer_source or "",
+            training=declared.training,
+        ),
         ins={"training_set": dg.AssetIn(key_of(folder, "training_set"))},
         description=declared.description,
-        kinds={TRAINER_KINDS.get(declared.training.trainer, declared.training.trainer), "mlflow"},
+        kinds={_kind(folder), "mlflow"},
         metadata={DECLARATION: declared.model_dump_json(), FOLDER: str(folder.path)},
         check_specs=[
             _check(folder, "model", "reproducible", "All it takes to make the same model again is on record.")

@@ -65,13 +65,15 @@ class ModelVersion:
 class Recipe:
     """What people wrote of a model, as it was when a version was fitted, so that it can be fitted without their folder.
 
-    `declaration` is `attributes` of defs.yaml with every default, and the parameters of model.py among them.
+    `declaration` is `attributes` of defs.yaml with every default, and the parameters of model.py among them;
+    `trainer_py` the text of a trainer of its own.
     """
 
     model: str
     declaration: dict[str, Any]
     features: str
     model_py: str
+    trainer_py: str | None = None
 
 
 ReproductionLevel = Literal[

@@ -14,13 +14,16 @@ from mlops_assets.scoring.calibration import (
 )
 from mlops_assets.scoring.class_calibration import ClassCalibrator, Knots
 from mlops_assets.scoring.estimators import ESTIMATOR_PART, estimator_scorer
+from mlops_assets.scoring.links import sigmoid, softmax
 from mlops_assets.scoring.network import NETWORK_PART, network_scorer
+from mlops_assets.scoring.own import OWN_PART, own_scorer, row_by_row
 from mlops_assets.scoring.scorer import Scorer
 
 __all__ = [
     "CALIBRATION_PART",
     "ESTIMATOR_PART",
     "NETWORK_PART",
+    "OWN_PART",
     "CalibratedScorer",
     "Calibrator",
     "ClassCalibrator",
@@ -30,4 +33,8 @@ __all__ = [
     "calibrator_of",
     "estimator_scorer",
     "network_scorer",
+    "own_scorer",
+    "row_by_row",
+    "sigmoid",
+    "softmax",
 ]

@@ -1,4 +1,7 @@
-"""What scores a bundle: one lane per kind of model part, none of which brings the library that fitted the model."""
+"""What scores a bundle: one lane per kind of model part, none of which brings the library that fitted the model.
+
+A trainer of somebody's own is asked itself, whatever it has written, and brings what it imports.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -6,11 +9,13 @@ from mlops_assets.errors import BundleError
 from mlops_assets.scoring import (
     ESTIMATOR_PART,
     NETWORK_PART,
+    OWN_PART,
     CalibratedScorer,
     Scorer,
     calibrator_of,
     estimator_scorer,
     network_scorer,
+    own_scorer,
 )
 from mlops_assets.serving.predictor import NativeBooster
 
@@ -18,6 +23,7 @@ LANES: dict[str, Callable[[Mapping[str, bytes]], Scorer]] = {
     "model.txt": lambda parts: NativeBooster(parts["model.txt"]),
     ESTIMATOR_PART: estimator_scorer,
     NETWORK_PART: network_scorer,
+    OWN_PART: own_scorer,
 }
 
 
@@ -27,7 +33,7 @@ def open_predictor(parts: Mapping[str, bytes]) -> Scorer:
     Raises:
         BundleError: It holds none, several, or one that cannot be read.
     """
-    found = [part for part in LANES if part in parts]
+    found = [OWN_PART] if OWN_PART in parts else [part for part in LANES if part in parts]
     if len(found) != 1:
         raise BundleError(
             f"The bundle holds {' and '.join(found) or 'no model'}, where one of {', '.join(LANES)} is needed to say "

@@ -11,19 +11,22 @@ from mlops_assets.training.fitting import TrainingPolicy, fit, recency_weights, 
 from mlops_assets.training.repeating import fits_alike, tried_rows
 from mlops_assets.training.reproducibility import (
     FACTS,
+    distributions_of,
     library_versions,
     missing_facts,
     platform_facts,
+    recipe_sha256,
     reproducibility_record,
     why_not_again,
 )
 from mlops_assets.training.trainer import Fitted, Trainer, TrainingData
-from mlops_assets.training.trainers import TRAINERS, trainer_named
+from mlops_assets.training.trainers import OWN, TRAINERS, trainer_named, trainer_of
 from mlops_assets.training.tuning import Among, TuningPolicy
 from mlops_assets.training.windows import Cut, TrainingWindow, inside
 
 __all__ = [
     "FACTS",
+    "OWN",
     "TRAINERS",
     "Among",
     "Baseline",
@@ -37,6 +40,7 @@ __all__ = [
     "TrainingWindow",
     "TuningPolicy",
     "assemble_bundle",
+    "distributions_of",
     "fit",
     "fit_baseline",
     "fits_alike",
@@ -45,9 +49,11 @@ __all__ = [
     "missing_facts",
     "platform_facts",
     "recency_weights",
+    "recipe_sha256",
     "reproducibility_record",
     "score",
     "trainer_named",
+    "trainer_of",
     "tried_rows",
     "tune",
     "why_not_again",

@@ -14,8 +14,8 @@ from mlops_assets.scoring.calibration import CALIBRATION_PART, calibrated
 from mlops_assets.training.calibrating import KINDS, Calibration, find_calibrator
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.cluster import Cluster, FitsOnCluster
-from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
-from mlops_assets.training.trainers import TRAINERS, trainer_named
+from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData, require_rounds
+from mlops_assets.training.trainers import OWN, TRAINERS, trainer_named, trainer_of
 from mlops_assets.training.tuning import FitsInRounds, TuningPolicy, losses_of, search, winner
 from mlops_assets.training.windows import Times, TrainingWindow
 
@@ -71,21 +71,43 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
     @field_validator("trainer")
     @classmethod
     def _known(cls, name: str) -> str:
-        return trainer_named(name).name
+        return name if name == OWN else trainer_named(name).name
 
-    def require_task(self, task: Task) -> None:
+    def require_trainer(self, task: Task, *, own: str | None = None) -> None:
         """Refuse parameters that the trainer cannot obey for this kind of model.
 
+        Args:
+            task: What kind of model.
+            own: The text of `trainer.py`, for `trainer: own`.
+
         Raises:
-            DeclarationError: One is unknown, belongs to another kind of model, or would make fits differ.
+            DeclarationError: One is unknown, belongs to another kind of model, or would make fits differ; or rounds
+                are sought where there are none; or the text is no trainer.
         """
-        trainer = trainer_named(self.trainer)
-        trainer.resolve(task, self.params, seed=self.seed)
-        if self.distributed:
-            self._require_what_a_cluster_can_do()
+        trainer = trainer_named(self.trainer, own=own)
+        resolved = trainer.resolve(task, self.params, seed=self.seed)
+        if self.seeks_rounds(trainer, resolved):
+            require_rounds(trainer, resolved)
         for name, among in self.tuning.search.items() if self.tuning else ():
             for value in among.ends:
                 trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
+
+    def seeks_rounds(self, trainer: Trainer, resolved: Params) -> bool:
+        """Say whether the validation days are to find a number of rounds, and not only a calibration."""
+        return self.validation_days > 0 and (self.calibration == "none" or trainer.in_rounds(resolved))
+
+    def require_task(self, task: Task) -> None:
+        """Refuse what goes with no trainer, or not with this one, for this kind of model.
+
+        A trainer of the model's own is not known yet, and asked where its file is: see `require_trainer`.
+
+        Raises:
+            DeclarationError: Something is.
+        """
+        if self.trainer != OWN:
+            self.require_trainer(task)
+        if self.distributed:
+            self._require_what_a_cluster_can_do()
         self._require_a_calibration(task)
 
     def _require_a_calibration(self, task: Task) -> None:
@@ -122,6 +144,7 @@ def fit(
     policy: TrainingPolicy,
     data: TrainingData,
     *,
+    own: str | None = None,
     checkpoint: Checkpoint | None = None,
     threads: int | None = None,
 ) -> Fitted:
@@ -130,6 +153,7 @@ def fit(
     Args:
         policy: What to fit.
         data: All rows of the window; what each counts is for the policy to say.
+        own: The text of `trainer.py`, for `trainer: own`.
         checkpoint: Where a long fit goes on from, and saves its progress.
         threads: How many threads fit; the model is the same on any number. By default the trainer decides.
 
@@ -137,14 +161,18 @@ def fit(
         TrainingError: Rows are too few, or the days declared for validation hold too few.
     """
     policy.window.require(len(data))
-    trainer = _trainer(policy, threads)
+    trainer = _trainer(policy, own, threads)
+    resolved = trainer.resolve(data.task, policy.params, seed=policy.seed)
+    sought = policy.seeks_rounds(trainer, resolved)
+    if sought:
+        require_rounds(trainer, resolved)
 
     def fitted_on(rows: TrainingData, checkpoint: Checkpoint | None = None) -> Fitted:
         return trainer.fit(
             _weighted(policy, rows),
             params=policy.params,
             seed=policy.seed,
-            validation=_newest(rows, days=policy.validation_days) if policy.validation_days else None,
+            validation=_newest(rows, days=policy.validation_days) if sought else None,
             patience=policy.patience,
             checkpoint=checkpoint,
         )
@@ -166,11 +194,11 @@ def score(trainer: str, parts: Mapping[str, bytes], X: Array) -> Array:
 
     `parts` are those of a fitted model or of its bundle.
     """
-    return calibrated(parts, trainer_named(trainer).score(parts, X))
+    return calibrated(parts, trainer_of(trainer, parts).score(parts, X))
 
 
 def tune(
-    policy: TrainingPolicy, data: TrainingData, *, storage: "BaseStorage", study: str
+    policy: TrainingPolicy, data: TrainingData, *, own: str | None = None, storage: "BaseStorage", study: str
 ) -> tuple[TrainingPolicy, tuple[Trial, ...]]:
     """Give the policy with the best parameters found in place of `tuning`, and all trials.
 
@@ -179,6 +207,7 @@ def tune(
     Args:
         policy: What to fit, and where to search.
         data: All rows of the training window; the newest are those that parameters are tried on.
+        own: The text of `trainer.py`, for `trainer: own`.
         storage: Where Optuna keeps the trials; a search that was killed goes on from them.
         study: The name of the search in there: it must digest all that the search is made of.
 
@@ -188,7 +217,7 @@ def tune(
     if policy.tuning is None:
         return policy, ()
     policy.window.require(len(data))
-    trainer = trainer_named(policy.trainer)
+    trainer = trainer_named(policy.trainer, own=own)
     held, weighted = _newest(data, days=policy.tuning.validation_days), _weighted(policy, data)
 
     def losses(params: Params) -> Iterator[float]:
@@ -203,9 +232,9 @@ def tune(
     return policy.model_copy(update={"params": params, "tuning": None}), trials
 
 
-def _trainer(policy: TrainingPolicy, threads: int | None) -> Trainer:
+def _trainer(policy: TrainingPolicy, own: str | None, threads: int | None) -> Trainer:
     """Give the declared trainer as it fits here, or on the declared cluster."""
-    trainer = trainer_named(policy.trainer)
+    trainer = trainer_named(policy.trainer, own=own)
     if threads is not None:
         trainer = trainer.on_threads(threads)
     if policy.distributed and isinstance(trainer, FitsOnCluster):

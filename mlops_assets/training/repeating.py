@@ -10,7 +10,7 @@ from mlops_assets.training.trainer import TrainingData
 TRIED_ROWS = 2000  # enough for chance to show, and a fit of them is over at once
 
 
-def fits_alike(policy: TrainingPolicy, data: TrainingData) -> bool:
+def fits_alike(policy: TrainingPolicy, data: TrainingData, *, own: str | None = None) -> bool:
     """Fit the declared trainer twice on a few rows, and tell whether both fits gave the same bytes.
 
     A trainer that draws from the clock or from chance is found out here, before its model is judged. What depends on
@@ -19,6 +19,7 @@ def fits_alike(policy: TrainingPolicy, data: TrainingData) -> bool:
     Args:
         policy: What to fit; rounds are taken as declared, and nothing is calibrated.
         data: The few rows.
+        own: The text of `trainer.py`, for `trainer: own`.
 
     Raises:
         TrainingError: The trainer cannot fit these rows.
@@ -31,7 +32,7 @@ def fits_alike(policy: TrainingPolicy, data: TrainingData) -> bool:
             "tuning": None,
         }
     )
-    first, second = (fit(plain, data).parts for _ in range(2))
+    first, second = (fit(plain, data, own=own).parts for _ in range(2))
     return first == second
 
 

@@ -2,10 +2,13 @@
 
 import platform
 import sys
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+import msgspec
 
 from mlops_assets.digests import sha256_bytes, sha256_json
+from mlops_assets.errors import DeclarationError
 from mlops_assets.records import Recipe, TrainingSet
 from mlops_assets.training.cluster import NOT_TO_THE_BIT
 from mlops_assets.training.trainer import Fitted
@@ -42,15 +45,47 @@ FACTS = (
 """What has to be known of every version; of a name that ends in a dot, at least one fact that begins with it."""
 
 
-def library_versions() -> dict[str, str]:
-    """Give the installed version of each library a fit may depend on, under `library.<name>`."""
+def library_versions(also: Iterable[str] = ()) -> dict[str, str]:
+    """Give the installed version of each library a fit may depend on, and of others, under `library.<name>`."""
     found = {name: version(name) for name in LIBRARIES}
-    for name in WHERE_INSTALLED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    found |= {name: number for name in (*WHERE_INSTALLED, *also) if (number := _version(name))}
     return {f"{LIBRARY}{name}": number for name, number in found.items()}
+
+
+def distributions_of(packages: Iterable[str]) -> tuple[str, ...]:
+    """Name what has to be installed, under a version, for code that imports `packages`.
+
+    >>> distributions_of(["numpy"])
+    ('numpy',)
+
+    Raises:
+        DeclarationError: A package is of no distribution, so nobody could tell later which code it was.
+    """
+    return tuple(sorted({name for package in packages for name in _distributions_of(package)}))
+
+
+def recipe_sha256(recipe: Recipe) -> str:
+    """Digest a recipe; what it does not have is left out, so that recipes from before there was such a thing agree."""
+    told = msgspec.to_builtins(recipe)
+    return sha256_json({name: text for name, text in told.items() if text is not None})
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _distributions_of(package: str) -> Iterable[str]:
+    named = [package] if _version(package) else packages_distributions().get(package, [])  # which reads all there are
+    if not named:
+        raise DeclarationError(
+            f"trainer.py imports {package!r}, which belongs to no installed package, so nobody could tell later which "
+            "code the model was fitted with. Write it into trainer.py, or install it as a package that has a version.",
+            package=package,
+        )
+    return named
 
 
 def platform_facts() -> dict[str, str]:
@@ -95,7 +130,8 @@ def reproducibility_record(
         "levels_sha256": sha256_json([(feature.name, feature.levels) for feature in spec.features]),
         "features_sha256": sha256_bytes(recipe.features.encode()),
         "model_sha256": sha256_bytes(recipe.model_py.encode()),
-        "recipe_sha256": sha256_json(recipe),
+        **({} if recipe.trainer_py is None else {"trainer_sha256": sha256_bytes(recipe.trainer_py.encode())}),
+        "recipe_sha256": recipe_sha256(recipe),
         "trainer": fitted.trainer,
         "params_sha256": sha256_json(fitted.params),
         **seeds,

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from mlops_assets.errors import TrainingError, examples
+from mlops_assets.errors import DeclarationError, TrainingError, examples
 from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.windows import Times
@@ -134,6 +134,10 @@ class Trainer(Protocol):
         """
         ...
 
+    def in_rounds(self, params: Mapping[str, str | int | float | bool]) -> bool:
+        """Say whether a model of these resolved parameters is made in rounds, the first of which are a model too."""
+        ...
+
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with all defaults and seeds filled in.
 
@@ -178,3 +182,22 @@ class Trainer(Protocol):
             UnexplainedError: For this kind of model nobody knows exactly.
         """
         ...
+
+
+def require_rounds(trainer: Trainer, params: Mapping[str, str | int | float | bool]) -> None:
+    """Refuse to look for a number of rounds where there is none to find.
+
+    Args:
+        trainer: Which fits.
+        params: Its resolved parameters.
+
+    Raises:
+        DeclarationError: There is none.
+    """
+    if not trainer.in_rounds(params):
+        told = "".join(f", {name} {params[name]!r}" for name in ("estimator", "boosting") if name in params)
+        raise DeclarationError(
+            f"Validation days find the number of rounds, and what trainer {trainer.name!r}{told} makes is not made in "
+            "rounds of which the first could be kept. Set `validation_days` to 0; those days are then learnt from.",
+            trainer=trainer.name,
+        )

@@ -10,12 +10,13 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
+from importlib import metadata
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.digests import sha256_json
+from mlops_assets.digests import sha256_bytes
 from mlops_assets.features import spec
 from mlops_assets.features.join import training_rows
 from mlops_assets.orchestration.steps import build_training_set, fit_model, reproduce, training_sets
@@ -23,9 +24,10 @@ from mlops_assets.orchestration.steps.recipes import folder_as_recorded, keep_re
 from mlops_assets.records import ModelVersion
 from mlops_assets.scoring.calibration import CALIBRATION_PART
 from mlops_assets.stores.home import Home
-from mlops_assets.training import TRAINERS
+from mlops_assets.training import TRAINERS, recipe_sha256
 from mlops_assets.training.trainers import lightgbm
 from mlops_assets_tests._commands import environment
+from mlops_assets_tests._own import CONV
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, changed, grown, no_settings, shop, shop_project
 from mlops_assets_tests.claims.conftest import ALL_IN, PROJECT, with_short_training
 
@@ -96,22 +98,49 @@ def test_equal_rows_seen_at_another_cut_off_are_the_same_model(trained, january)
     assert kept.cut_off == ALL_IN + timedelta(days=80)
 
 
-@pytest.mark.parametrize("trainer", sorted(TRAINERS))
+@pytest.mark.parametrize("trainer", [*sorted(TRAINERS), "own"])
 def test_what_any_trainer_fits_is_made_again(shop, trainer):
     """With its defaults; those that cannot share a fit among threads keep to one, whatever is asked."""
-    if trainer == "torch":
+    if trainer in ("torch", "own"):
         pytest.importorskip("torch")
-    kept = kept_recipe(shop.home, MODEL, version_of(shop).reproducibility["recipe_sha256"])
-    model_py = re.sub("PARAMS = .*", "PARAMS = {}", kept.model_py)
-    declaration = training(trainer=trainer, params={})(kept.declaration)
-    folder = folder_as_recorded(replace(kept, declaration=declaration, model_py=model_py))
-    made, _ = build_training_set(folder, shop.home, cut_off=LIVE)
-    version = fit_model(folder, shop.home, made, tags={}, requester="the tests")
+    folder, version = trained_with(shop, trainer, CONV if trainer == "own" else None)
 
     outcome = reproduce(folder, shop.home, number=version.version, threads=[1, 2], at=LIVE, by="the tests")
 
     assert version.reproducibility["trainer"] == trainer
     assert outcome.level == "equal across threads"
+
+
+def trained_with(shop, trainer, trainer_py=None):
+    """Train the shop's model with another trainer."""
+    kept = kept_recipe(shop.home, MODEL, version_of(shop).reproducibility["recipe_sha256"])
+    model_py = re.sub("PARAMS = .*", "PARAMS = {}", kept.model_py)
+    declaration = training(trainer=trainer, params={})(kept.declaration)
+    recorded = replace(kept, declaration=declaration, model_py=model_py, trainer_py=trainer_py)
+    folder = folder_as_recorded(recorded)
+    made, _ = build_training_set(folder, shop.home, cut_off=LIVE)
+    return folder, fit_model(folder, shop.home, made, tags={}, requester="the tests")
+
+
+def test_a_trainer_of_ones_own_is_on_record_with_all_it_imports(shop):
+    """A change of its text in the recipe, or of a package it needs, is named."""
+    pytest.importorskip("torch")
+    folder, version = trained_with(shop, "own", CONV)
+    facts = version.reproducibility
+    other = replace(
+        kept_recipe(shop.home, MODEL, facts["recipe_sha256"]), trainer_py=CONV.replace("clamp(-10, 10)", "clamp(-1, 1)")
+    )
+    keep_recipe(shop.home, other)
+    changes = {"recipe_sha256": recipe_sha256(other), "library.safetensors": "0.0.1"}
+    shop.home.records.put(("versions", MODEL), version.sha256, replace(version, reproducibility=facts | changes))
+
+    outcome = reproduce(folder, shop.home, number=version.version, threads=[1], at=LIVE, by="the tests")
+
+    assert facts["part.trainer.py"] == facts["trainer_sha256"] == sha256_bytes(CONV.encode())
+    assert facts["library.torch"] == metadata.version("torch")
+    assert "trainer.py is not the code on record." in outcome.causes
+    assert any(line.startswith("library safetensors: 0.0.1 on record") for line in outcome.elsewhere)
+    assert {"trainer.py", "net.safetensors"} <= set(outcome.parts)
 
 
 # --- what is changed is named ---------------------------------------------------------------------
@@ -142,7 +171,7 @@ def recipe(shop: Shop, **changes) -> None:
     kept = kept_recipe(shop.home, MODEL, version_of(shop).reproducibility["recipe_sha256"])
     other = replace(kept, **{name: change(getattr(kept, name)) for name, change in changes.items()})
     keep_recipe(shop.home, other)
-    record(shop, recipe_sha256=sha256_json(other))
+    record(shop, recipe_sha256=recipe_sha256(other))
 
 
 def training(**changes):

@@ -10,12 +10,13 @@ from dagster.components.core.component_tree import ComponentTreeException
 
 from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration.resources import HomeResource
+from mlops_assets_tests._own import BINS
 from mlops_assets_tests._shop import FEATURES_PY, MODEL_PY, MODEL_YAML, TABLES_YAML, pyproject, write_project
 
 TABLE_YAML, _, VIEW_YAML = TABLES_YAML.split("---\n")
 COUNTER = itertools.count()
 
-Load = Callable[[str], dg.Definitions]
+Load = Callable[..., dg.Definitions]
 
 
 @pytest.fixture
@@ -24,23 +25,24 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     package = f"declared_{next(COUNTER)}"
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def from_yaml(yaml: str) -> dg.Definitions:
+    def from_yaml(yaml: str, **files: str) -> dg.Definitions:
         files = {
             "pyproject.toml": pyproject(package),
             f"{package}/__init__.py": "",
             f"{package}/defs/thing/defs.yaml": yaml,
             f"{package}/defs/thing/features.py": FEATURES_PY,
             f"{package}/defs/thing/model.py": MODEL_PY,
+            **{f"{package}/defs/thing/{name}.py": text for name, text in files.items()},
         }
         return dg.ComponentTree.for_project(write_project(tmp_path, files)).build_defs()
 
     return from_yaml
 
 
-def why(load: Load, yaml: str) -> str:
+def why(load: Load, yaml: str, **files: str) -> str:
     """Give what a user is told about a declaration that is refused."""
     with pytest.raises(ComponentTreeException) as refused:
-        load(yaml)
+        load(yaml, **files)
     cause = refused.value.__cause__
     assert isinstance(cause, DeclarationError)
     return str(cause)
@@ -121,6 +123,20 @@ MISTAKES = {
         "8: training",
         "for a binary model, objective 'huber' is not known",
     ),
+    "trainer of its own": (
+        MODEL_YAML,
+        "training: {",
+        "training: {trainer: own, ",
+        "8: training.trainer",
+        "trainer.py is missing; it says how the model is fitted and scored",
+    ),
+    "rounds sought": (
+        MODEL_YAML,
+        "training: {",
+        "training: {trainer: sklearn, params: {estimator: LogisticRegression}, validation_days: 7, ",
+        "8: training",
+        "estimator 'LogisticRegression' makes is not made in rounds",
+    ),
     "column of the SQL": (VIEW_YAML, "AS return_rate_7d", "AS return_rate", "2", "mean 'return_rate'?"),
     # a type
     "number": (TABLE_YAML, "share: 0.10", "share: few", "11: contract.max_quarantined_share", "(given: 'few')"),
@@ -180,6 +196,41 @@ def test_nothing_is_listed_twice_or_of_another_kind(load):
     assert of_files.count("kind") == 1
     assert "query" not in of_files
     assert ": :" not in whole
+
+
+OWN_YAML = MODEL_YAML.replace("training: {", "training: {trainer: own, params: {rounds: 5}, ", 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hint"),
+    [
+        ("def scorer(", "def score(", "ends without a function `scorer`"),
+        ("import json", "import mlflow", "trainer.py:3 imports 'mlflow', which is for training alone"),
+        ('"rounds": 60', '"epochs": 60', "parameter of trainer.py 'rounds' is not known"),
+        ("import json", "import mlops_assets_tests", "belongs to no installed package"),
+    ],
+)
+def test_a_trainer_of_its_own_that_is_none_is_refused_with_both_places(load, before, after, hint):
+    """Where it is asked for, and which line of it is wrong."""
+    told = why(load, OWN_YAML, trainer=BINS.replace(before, after))
+
+    assert "defs.yaml:8: training.trainer: " in told
+    assert hint in told
+
+
+def test_dagster_shows_what_a_trainer_of_its_own_fits_with(load):
+    """And a change of the file is a change of the code."""
+    specs = [
+        dg.Definitions.merge(load(OWN_YAML, trainer=text), dg.Definitions(resources={"home": HomeResource()}))
+        for text in (BINS, f"{BINS}\n# import torch\n", f"{BINS}\ndef _unused():\n    import lightgbm\n")
+    ]
+    models = [
+        next(spec for spec in loaded.resolve_all_asset_specs() if spec.key == dg.AssetKey(["thing", "model"]))
+        for loaded in specs
+    ]
+
+    assert [model.kinds for model in models] == [{"python", "mlflow"}, {"python", "mlflow"}, {"lightgbm", "mlflow"}]
+    assert len({model.code_version for model in models}) == 3
 
 
 def test_what_is_declared_right_is_loaded_and_templates_are_filled_in(load, monkeypatch):

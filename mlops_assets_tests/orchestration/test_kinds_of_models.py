@@ -17,6 +17,7 @@ from mlops_assets.orchestration.release_chain import release_assets
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets.records import EvaluationReport, Span
+from mlops_assets_tests._own import BINS, CONV
 from mlops_assets_tests._shop import FEATURES_PY, LIVE, Shop, days, failed_steps, orders, served
 
 CLASSES = ["kept", "back by post", "back by hand"]
@@ -31,8 +32,11 @@ KINDS = {
     "forest of classes": ("sklearn", "multiclass", {"estimator": "ExtraTreesClassifier", "n_estimators": 20}, False),
     "boosted number": ("sklearn", "regression", {"max_iter": 20}, False),
     "network of classes": ("torch", "multiclass", {"epochs": 15}, False),
+    "own bins of classes": ("own", "multiclass", {"rounds": 30}, True),
+    "own network": ("own", "binary", {"epochs": 10}, False),
 }
 ANSWERS = {"back by post": {"back by post": 5.0, "kept": -2.0}, "back by hand": {"back by hand": 4.0}}
+OWN_FILES = {"own bins of classes": BINS, "own network": CONV}
 METRIC = {
     "binary": {"primary_metric": "auc"},
     "multiclass": {"primary_metric": "macro_auc"},
@@ -69,6 +73,8 @@ def folder_of(shop, root, kind):
     path.mkdir()
     (path / "features.py").write_text(FEATURES_PY)
     (path / "model.py").write_text(LABELS[task])
+    if trainer == "own":
+        (path / "trainer.py").write_text(OWN_FILES[kind])
     base = shop.folder.declaration.model_dump()
     changed = {
         "task": task,

@@ -14,7 +14,7 @@ from mlops_assets.monitoring import Profile
 from mlops_assets.records import FeatureVectorSpec
 from mlops_assets.scoring import calibrator_of
 from mlops_assets.stores.home import Home
-from mlops_assets.training import score, trainer_named
+from mlops_assets.training import score, trainer_of
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +54,7 @@ class LoadedBundle:
 
     def contributions(self, vectors: Array) -> npt.NDArray[np.float64]:
         """Give what each feature adds to each raw score, shape (n, d + 1); the last column is the expected score."""
-        return trainer_named(self.meta["trainer"]).contributions(self.parts, vectors)
+        return trainer_of(self.meta["trainer"], self.parts).contributions(self.parts, vectors)
 
     def score(self, vectors: Array) -> npt.NDArray[np.float64]:
         """Score feature vectors, shape (n, d), calibrated if the bundle says how."""

@@ -79,7 +79,7 @@ def make_bundle(
     """
     declared, name, policy = folder.declaration, folder.name, policy_of(folder)
     data = vectorized(folder, training_set, rows)
-    fitted = fit(policy, data, threads=threads, checkpoint=checkpoint)
+    fitted = fit(policy, data, own=folder.trainer_source, threads=threads, checkpoint=checkpoint)
     scored = spread_over(rows.num_rows, SCORED_ROWS)
     scores = score(fitted.trainer, fitted.parts, data.X[scored])
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
@@ -127,7 +127,7 @@ def fit_model(
         rows={part: sha256_table(held) for part, held in rows.items()},
         recipe=recipe,
         parts=parts,
-        circumstances=circumstances(folder.path),
+        circumstances=circumstances(folder.path, also=folder.trainer_needs),
         repeats=_repeats(folder, training_set, rows[TRAIN], made.policy),
     )
     version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
@@ -183,7 +183,7 @@ def _repeats(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, pol
     if policy.distributed:
         return True
     tried = rows.take(pa.array(tried_rows(rows[LABEL].to_numpy(), folder.declaration.task)))
-    return fits_alike(policy, vectorized(folder, training_set, tried))
+    return fits_alike(policy, vectorized(folder, training_set, tried), own=folder.trainer_source)
 
 
 def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:

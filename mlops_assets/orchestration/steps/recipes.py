@@ -2,18 +2,19 @@
 
 import os
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from mlops_assets.digests import sha256_bytes, sha256_json
+from mlops_assets.digests import sha256_bytes
 from mlops_assets.errors import TrainingError
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.records import Recipe
 from mlops_assets.stores.home import Home
-from mlops_assets.training import TrainingPolicy, library_versions, platform_facts
+from mlops_assets.training import TrainingPolicy, library_versions, platform_facts, recipe_sha256
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -26,12 +27,13 @@ def recipe_of(folder: ModelFolder, policy: TrainingPolicy) -> Recipe:
         declaration=declaration.model_dump(mode="json"),
         features=folder.features_source,
         model_py=folder.model_source,
+        trainer_py=folder.trainer_source,
     )
 
 
 def keep_recipe(stores: Home, recipe: Recipe) -> None:
     """Keep a recipe under its digest."""
-    stores.records.put(_key(recipe.model), sha256_json(recipe), recipe)
+    stores.records.put(_key(recipe.model), recipe_sha256(recipe), recipe)
 
 
 def kept_recipe(stores: Home, model: str, sha256: str) -> Recipe | None:
@@ -55,6 +57,11 @@ class RecordedFolder(ModelFolder):
         """The text of model.py then."""
         return self.recipe.model_py
 
+    @cached_property
+    def trainer_source(self) -> str | None:
+        """The text of trainer.py then."""
+        return self.recipe.trainer_py
+
 
 def folder_as_recorded(recipe: Recipe) -> RecordedFolder:
     """Give the folder a recipe was taken from.
@@ -73,16 +80,17 @@ def folder_as_recorded(recipe: Recipe) -> RecordedFolder:
     return RecordedFolder(Path(recipe.model), declared, recipe)
 
 
-def circumstances(folder: Path) -> dict[str, str]:
+def circumstances(folder: Path, *, also: Iterable[str] = ()) -> dict[str, str]:
     """Say in which code, from which lock file, with which libraries and on what machine this process works.
 
-    What cannot be found out, such as the commit outside of a working tree, is said to be so.
+    `also` names libraries that other models do not depend on. What cannot be found out, such as the commit outside of
+    a working tree, is said to be so.
     """
     root = next((parent for parent in folder.parents if (parent / "pyproject.toml").exists()), folder)
     lock = root / "requirements.lock"
     changed = _git(root, "status", "--porcelain", "--untracked-files=no")
     return {
-        **library_versions(),
+        **library_versions(also),
         **platform_facts(),
         "cpu": _cpu(),
         "lock_sha256": sha256_bytes(lock.read_bytes()) if lock.exists() else "no lock file",

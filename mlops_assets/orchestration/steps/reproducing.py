@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from mlops_assets.digests import sha256_bytes, sha256_json, sha256_parts
+from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import GovernanceError, MlopsError, UnknownNameError, examples
 from mlops_assets.features import FeatureModule, FeaturePlan, build_spec
 from mlops_assets.features.columns import as_arrays
@@ -25,7 +25,7 @@ from mlops_assets.records import FeatureVectorSpec, ModelVersion, Recipe, Reprod
 from mlops_assets.stores.history import history, version_at
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import TableNotFoundError, stored_digest
-from mlops_assets.training.reproducibility import LIBRARY, MACHINE, NOT_EXACT, PART, missing_facts
+from mlops_assets.training.reproducibility import LIBRARY, MACHINE, NOT_EXACT, PART, missing_facts, recipe_sha256
 
 THREADS = (1, 2, 4)
 
@@ -63,7 +63,9 @@ def reproduce(
         GovernanceError: There is none yet.
     """
     version, made = _version(stores, folder.name, number)
-    record, here = version.reproducibility, circumstances(folder.path)
+    record = version.reproducibility
+    libraries = [name.removeprefix(LIBRARY) for name in record if name.startswith(LIBRARY)]
+    here = circumstances(folder.path, also=libraries)
     missing, recipe = missing_facts(record), _recipe(stores, version)
     found = _Found()
     if NOT_EXACT in record:
@@ -122,10 +124,10 @@ def _fit_again(
     record, folder = version.reproducibility, folder_as_recorded(recipe)
     if sha256_parts(_parts(record)) != version.sha256:
         found.causes.append("The record was changed: the digests of its parts are not those of the bundle.")
-    if sha256_json(recipe) != record["recipe_sha256"]:
-        found.causes.append("The recipe kept with the version (its declaration, features.py, model.py) was changed.")
-    for name, text in (("features", recipe.features), ("model", recipe.model_py)):
-        if sha256_bytes(text.encode()) != record[f"{name}_sha256"]:
+    if recipe_sha256(recipe) != record["recipe_sha256"]:
+        found.causes.append("The recipe kept with the version (its declaration and its Python files) was changed.")
+    for name, text in (("features", recipe.features), ("model", recipe.model_py), ("trainer", recipe.trainer_py)):
+        if text is not None and sha256_bytes(text.encode()) != record.get(f"{name}_sha256"):
             found.causes.append(f"{name}.py is not the code on record.")
     rows = _rows(folder, stores, made, found)
     if rows is None:

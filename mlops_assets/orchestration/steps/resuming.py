@@ -18,7 +18,8 @@ def fit_sha256(folder: ModelFolder, training_set: TrainingSet, policy: TrainingP
         "spec": training_set.spec,
         "task": folder.declaration.task,
         "policy": policy.model_dump(mode="json"),
-        "facts": library_versions() | platform_facts(),
+        "trainer": folder.trainer_source,
+        "facts": library_versions(folder.trainer_needs) | platform_facts(),
     }
     return sha256_json(made_of)
 

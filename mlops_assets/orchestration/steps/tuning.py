@@ -25,5 +25,5 @@ def tuned(
     key = fit_sha256(folder, training_set, policy)
     data = vectorized(folder, training_set, rows)
     with stores.studies.opened(folder.name, key) as storage:
-        found, trials = tune(policy, data, storage=storage, study=key)
+        found, trials = tune(policy, data, own=folder.trainer_source, storage=storage, study=key)
     return replace(folder, declaration=folder.declaration.model_copy(update={"training": found})), trials

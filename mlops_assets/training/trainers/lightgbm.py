@@ -18,7 +18,7 @@ from mlops_assets.errors import DeclarationError, TrainingError, UnknownNameErro
 from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.cluster import Cluster, fit_on_cluster
-from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData
+from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData, require_rounds
 from mlops_assets.training.trainers._segments import SEEDS, Growth, best_round, seeds_of
 
 PART = "model.txt"
@@ -134,6 +134,10 @@ class LightGBMTrainer:
     def on_cluster(self, cluster: Cluster) -> "LightGBMTrainer":
         """Give this trainer as it fits on the workers of a cluster: as well, and not the same to the bit."""
         return replace(self, cluster=cluster)
+
+    def in_rounds(self, params: Mapping[str, str | int | float | bool]) -> bool:
+        """Say no to `dart`, which re-weighs earlier trees, so that the first of them are not a model."""
+        return params["boosting"] != "dart"
 
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with defaults, objective and all seeds filled in.
@@ -257,12 +261,7 @@ class LightGBMTrainer:
         ended: Callable[[], None] = lambda: None,
     ) -> Iterator[float]:
         """Fit on the rows outside `validation`, and give the loss on those inside after each round."""
-        if params["boosting"] == "dart":
-            raise DeclarationError(
-                "Boosting by `dart` re-weighs earlier trees, so a best round cannot be cut out of it. "
-                "Set `validation_days` to 0, or use gbdt.",
-                boosting="dart",
-            )
+        require_rounds(self, params)
         if growth.finished:
             return
         rest = self._dataset(data.take(~validation), params)

@@ -47,6 +47,10 @@ class NetworkTrainer:
         """Give itself: sums over threads would differ."""
         return self
 
+    def in_rounds(self, params: Mapping[str, str | int | float | bool]) -> bool:
+        """Say yes: a round is an epoch."""
+        return True
+
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with defaults and seed filled in.
 

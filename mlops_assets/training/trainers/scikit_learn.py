@@ -20,7 +20,7 @@ from mlops_assets.scoring import ESTIMATOR_PART, estimator_scorer
 from mlops_assets.scoring.linear import LevelTerm, LinearScorer
 from mlops_assets.scoring.skops_file import TYPES, canonical, read
 from mlops_assets.training.checkpoint import Checkpoint
-from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
+from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData, require_rounds
 
 LEVELS_PART = "levels.json"  # how common each category level was in training: what a linear score is explained against
 
@@ -92,6 +92,10 @@ class SklearnTrainer:
         """Give itself: sums over threads would differ."""
         return self
 
+    def in_rounds(self, params: Mapping[str, str | int | float | bool]) -> bool:
+        """Say whether the estimator is boosted."""
+        return "Boosting" in str(params["estimator"])
+
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with the estimator, its defaults and the seed filled in.
 
@@ -143,13 +147,9 @@ class SklearnTrainer:
 
         resolved = self.resolve(data.task, params, seed=seed)
         curves: dict[str, list[float]] = {}
-        boosted = "Boosting" in str(resolved["estimator"])
-        if validation is not None and not boosted:
-            raise DeclarationError(
-                f"{resolved['estimator']} is not made in rounds, so validation days have nothing to find. "
-                "Set `validation_days` to 0; those days are then learnt from.",
-                estimator=resolved["estimator"],
-            )
+        boosted = self.in_rounds(resolved)
+        if validation is not None:
+            require_rounds(self, resolved)
         with threadpool_limits(1):  # a second thread adds in another order
             if validation is not None:
                 tried = self._fitted(data.take(~validation), resolved)
