@@ -1,5 +1,7 @@
 """Searches for parameters on the newest part of the training window, within a budget, and the same way every time.
 
+A budget in seconds is the exception: it ends the same search earlier or later. What was found is on record either way.
+
 Optuna's tree-structured Parzen estimator (TPE) proposes, one trial after the other; a trial whose loss is above the
 median of those before it at the same round is cut short. What is proposed follows from the seed, the number of the
 trial and the trials that were finished before it, and these rest in the study's storage: a search that was killed goes
@@ -79,6 +81,11 @@ class TuningPolicy(BaseModel, frozen=True, extra="forbid"):
     """Which parameters to search for, how long, and on which time."""
 
     trials: int = Field(default=30, ge=1, description="The budget: how many sets of parameters are tried.")
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Begin no further trial once those done took so long; how many that are depends on the machine.",
+    )
     search: dict[str, Among] = Field(min_length=1, description="Where to look, for each of the trainer's parameters.")
     validation_days: int = Field(
         default=14, ge=1, description="Days at the end of the training window (never of the hold-out) to try them on."
@@ -123,7 +130,7 @@ def search(
     storage: "BaseStorage",
     study: str,
 ) -> tuple[Trial, ...]:
-    """Try as many sets of parameters as the budget allows, and give them all, in the order they were tried.
+    """Try as many sets of parameters as the budget allows, one at least; give them in the order they were tried.
 
     Args:
         policy: Where to look, and how often.
@@ -145,7 +152,9 @@ def search(
     for killed in opened.get_trials(deepcopy=False, states=(running,)):
         opened.tell(killed.number, state=failed)
     dimensions = {name: policy.search[name].distribution() for name in sorted(policy.search)}
-    while (number := len(_finished(opened))) < policy.trials:
+    while (number := len(done := _finished(opened))) < policy.trials:
+        if done and policy.seconds is not None and _seconds(done) >= policy.seconds:
+            break
         drawn = np.random.SeedSequence([seed, number]).generate_state(1)[0]
         opened.sampler = optuna.samplers.TPESampler(seed=int(drawn >> 1))
         _try(opened, dimensions, losses)
@@ -193,6 +202,11 @@ def _finished(study: "Study") -> "list[FrozenTrial]":
     from optuna.trial import TrialState
 
     return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def _seconds(trials: "Sequence[FrozenTrial]") -> float:
+    """Say how long trials took together, as Optuna has it on record; what was killed does not count."""
+    return sum(trial.duration.total_seconds() for trial in trials if trial.duration is not None)
 
 
 def _told(number: int, trial: "FrozenTrial") -> Trial:

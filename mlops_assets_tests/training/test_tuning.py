@@ -1,6 +1,7 @@
 """Searches for parameters: the same every time, within the budget, cut off or not, and never on the hold-out."""
 
 from dataclasses import replace
+from time import sleep
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,9 +47,27 @@ def bowl(params):
     return [floor + 1 / step for step in range(1, 31)]
 
 
-def searched(storage, losses, *, trials, study="a", pruning=True):
-    declared = TuningPolicy(trials=trials, search={"rate": Among(low=0.001, high=10, log=True)}, pruning=pruning)
+def searched(storage, losses, *, trials, study="a", **given):
+    declared = TuningPolicy(trials=trials, search={"rate": Among(low=0.001, high=10, log=True)}, **given)
     return search(declared, losses, seed=7, storage=storage, study=study)
+
+
+def test_a_budget_in_seconds_ends_the_same_search_earlier(storage):
+    """One trial is done at least, time spent before a kill counts, and a larger budget goes on from there."""
+
+    def slow(params):
+        sleep(0.03)
+        return bowl(params)
+
+    whole = searched(storage, bowl, trials=6, study="whole")
+    first = searched(storage, slow, trials=6, seconds=0.001)
+    some = searched(storage, slow, trials=6, seconds=0.08)
+    again = searched(storage, slow, trials=6, seconds=0.08)
+
+    assert len(first) == 1
+    assert 2 <= len(some) <= 3
+    assert again == some
+    assert [trial.params for trial in some] == [trial.params for trial in whole[: len(some)]]
 
 
 def test_the_best_parameters_found_are_those_of_the_fit(storage, binary):
