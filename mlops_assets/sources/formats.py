@@ -1,13 +1,14 @@
 """How rows are written in a file: Parquet, CSV, or one JSON object per line."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import IO, Literal
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from mlops_assets.records import Span
-from mlops_assets.sources.arrow import TIME, Types
+from mlops_assets.sources.arrow import Types
 from mlops_assets.sources.blocks import blocks_of, kept_here
 from mlops_assets.sources.delimited import csv_pieces
 from mlops_assets.sources.json_lines import jsonl_pieces
@@ -55,23 +56,22 @@ def file_pieces(
 def parquet_pieces(
     file: IO[bytes], *, time_column: str | None = None, within: Span | None = None
 ) -> Iterator[pa.Table]:
-    """Give the rows of a Parquet file; where its `time_column` holds UTC microseconds, only those `within` a span."""
-    fragment = ds.ParquetFileFormat().make_fragment(file)
-    stored, inside = fragment.physical_schema, None
-    if within is not None and time_column in stored.names and stored.field(time_column).type == TIME:
-        start, end = pa.scalar(within.start, TIME), pa.scalar(within.end, TIME)
-        inside = (ds.field(time_column) >= start) & (ds.field(time_column) < end)
+    """Give the rows of a Parquet file, without groups of rows none of whose times lies `within` a span."""
+    # Batch by batch, not group by group: other programs put all rows of a file into one group.
+    opened = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+    groups = [n for n in range(opened.num_row_groups) if _may_hold(opened.metadata.row_group(n), time_column, within)]
     given = False
-    # Arrow's own pool keeps pages it no longer needs, and reads far ahead unless told not to.
-    for batch in fragment.to_batches(
-        filter=inside,
-        batch_size=PIECE_ROWS,
-        batch_readahead=1,
-        fragment_scan_options=ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False),
-        memory_pool=pa.system_memory_pool(),
-    ):
-        if batch.num_rows:
-            yield sound(pa.Table.from_batches([batch]))
-            given = True
+    for batch in opened.iter_batches(batch_size=PIECE_ROWS, row_groups=groups) if groups else ():
+        yield sound(pa.Table.from_batches([batch]))
+        given = True
     if not given:
-        yield sound(stored.empty_table())
+        yield sound(opened.schema_arrow.empty_table())
+
+
+def _may_hold(group: pq.RowGroupMetaData, time_column: str | None, within: Span | None) -> bool:
+    for place in range(group.num_columns if within else 0):
+        column = group.column(place)
+        told = column.statistics if column.path_in_schema == time_column else None
+        if within and told is not None and told.has_min_max and isinstance(told.min, datetime) and told.min.tzinfo:
+            return bool(told.min < within.end and told.max >= within.start)
+    return True

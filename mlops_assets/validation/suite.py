@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -113,6 +113,14 @@ class QualitySuite(BaseModel, frozen=True, extra="forbid"):
                 f"A suite is a name and a list of expectations, each with its type and kwargs.",
                 path=str(path),
             ) from error
+
+    def reads(self, names: Sequence[str]) -> Sequence[str]:
+        """Give those of a table's columns that must be there to check it; all of them where it is about them all."""
+        asked = [each.kwargs.get("column") for each in self.expectations]
+        if any(each.type.startswith("expect_table_column") for each in self.expectations) or {*asked} - {None, *names}:
+            return names
+        told = json.dumps([each.kwargs for each in self.expectations], default=str)
+        return [name for name in names if name in told] or names[:1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,12 +51,14 @@ def in_one(pieces: list[Validation]) -> Validation:
 
 
 @settings(max_examples=25, deadline=None)
-@given(rows=ROWS, piece_rows=st.integers(1, 5))
-def test_pieces_are_judged_as_the_whole_is(rows, piece_rows):
+@given(rows=ROWS, piece_rows=st.integers(1, 5), numbers_at_once=st.integers(1, 5))
+def test_pieces_are_judged_as_the_whole_is(rows, piece_rows, numbers_at_once):
     """Over random corruptions, copies and contradictions: the same rows, reasons, order and counts."""
     table = pa.Table.from_pylist(rows, schema=CONTRACT.schema)
 
-    pieces = list(validate_pieces(ds.dataset(table), CONTRACT, table="t", piece_rows=piece_rows))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("mlops_assets.validation.pieces.NUMBERS_AT_ONCE", numbers_at_once)
+        pieces = list(validate_pieces(ds.dataset(table), CONTRACT, table="t", piece_rows=piece_rows))
 
     assert len(pieces) == max(1, -(-table.num_rows // piece_rows))
     together, whole = in_one(pieces), validate(table, CONTRACT, table="t")

@@ -148,7 +148,7 @@ def judge(
     contract = take_over(declared, stores, at=at)
     made = made_of(stores.tables, [f"raw/{name}"], keys)
     waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
-    with parting(declared, stores, keys, waived, keep=suite is not None) as parted:
+    with parting(declared, stores, keys, waived, suite=suite) as parted:
         tallies = parted.tallies
         by_contract = {key: tally.summary for key, tally in tallies.items() if tally.blocked}
         sound = {key: tally.rows for key, tally in tallies.items() if key not in by_contract}

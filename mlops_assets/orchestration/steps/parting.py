@@ -1,7 +1,7 @@
 """Raw batches parted into good rows and held ones, piece by piece, on their way into two tables.
 
-Of a batch of any size a piece at a time is in memory, but for the keys that must tell its rows apart. Only a quality
-suite sees the good rows of a batch together.
+Of a batch of any size a piece at a time is in memory, and the keys that must tell its rows apart. Only a quality suite
+sees the good rows of a batch together, and of them the columns that it reads.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import TableVersion
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import WHOLE, TableWrite
-from mlops_assets.validation import Tally, validate, validate_pieces
+from mlops_assets.validation import QualitySuite, Tally, validate, validate_pieces
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Parted:
     kept: dict[Key, list[pa.Table]] = field(default_factory=dict)
 
     def good(self, key: Key) -> pa.Table:
-        """Give the good rows of a batch, where they were to be kept."""
+        """Give what the suite reads of the good rows of a batch."""
         return pa.concat_tables(self.kept[key])
 
     def hold(self) -> TableVersion | None:
@@ -48,9 +48,14 @@ class Parted:
 
 @contextmanager
 def parting(
-    declared: TableDeclaration, stores: Home, keys: Sequence[Key], waived: Mapping[Key, frozenset[str]], *, keep: bool
+    declared: TableDeclaration,
+    stores: Home,
+    keys: Sequence[Key],
+    waived: Mapping[Key, frozenset[str]],
+    *,
+    suite: QualitySuite | None,
 ) -> Iterator[Parted]:
-    """Judge the raw batches `keys`; `keep` their good rows in memory, too, for what looks at all of them."""
+    """Judge the raw batches `keys`, and keep what `suite` reads of their good rows in memory, too."""
     name, by_day, tables = declared.table, None not in keys, stores.tables
     raw = {key: tables.scan(f"raw/{name}", partition=key) for key in keys}
     blank = [validate(rows.schema.empty_table(), contract_of(declared, key), table=name) for key, rows in raw.items()]
@@ -64,6 +69,8 @@ def parting(
                 parted.tallies[key] = parted.tallies[key] + piece.tally if key in parted.tallies else piece.tally
                 passing.add(piece.good, partition=key)
                 held.add(piece.quarantined, partition=key)
-                if keep:
-                    parted.kept.setdefault(key, []).append(piece.good)
+                if suite:
+                    read = piece.good.select(suite.reads(piece.good.column_names))
+                    parted.kept.setdefault(key, []).append(read)
+                del piece  # while the next one is made, only one is held
         yield parted
