@@ -156,7 +156,7 @@ def peer(path: Path) -> Callable[[], int]:
 
 
 def chain(path: Path) -> Callable[[], int]:
-    """Bring the file in as a pipeline does: read from its source, kept as raw, judged, and good rows parted from bad."""
+    """Bring the file in as a pipeline does: read from its source, kept as raw, judged, and parted."""
     from datetime import UTC, datetime
 
     from mlops_assets.orchestration.steps.ingesting import ingest, judge
