@@ -19,7 +19,9 @@ import pyarrow as pa
 
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.scoring.own import OWN_PART, read_own
 from mlops_assets.stores.bundles import BundleStore
+from mlops_assets.training import distributions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +87,14 @@ def _save_bundle(bundle: LoadedBundle, path: Path, examples: "pd.DataFrame", sig
             data_path=str(root),
             signature=signature,
             input_example=examples,
-            pip_requirements=_pinned("mlflow", "mlops-assets", "pandas"),
+            pip_requirements=_pinned("mlflow", "mlops-assets", "pandas", *_own_needs(bundle)),
         )
+
+
+def _own_needs(bundle: LoadedBundle) -> tuple[str, ...]:
+    """Name what a trainer of the model's own scores with."""
+    own = bundle.parts.get(OWN_PART)
+    return distributions_of(read_own(own.decode()).packages) if own else ()
 
 
 class _Scorer:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -19,11 +20,13 @@ from mlops_assets.digests import canonical_json, sha256_bytes, sha256_parts
 from mlops_assets.errors import BundleError
 from mlops_assets.orchestration import mlflow_models
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import TRAIN, training_rows_of
+from mlops_assets.orchestration.steps.training_sets import LABEL, TRAIN, times_of, training_rows_of
 from mlops_assets.records import TrainingSet
 from mlops_assets.scoring.calibration import CALIBRATION_PART, Calibrator
 from mlops_assets.stores.home import Home
+from mlops_assets.training import OWN, TrainingData, trainer_named
 from mlops_assets_tests._commands import environment
+from mlops_assets_tests._own import BINS
 from mlops_assets_tests._shop import MODEL
 
 pytestmark = pytest.mark.slow
@@ -118,6 +121,26 @@ def test_both_forms_load_and_score_as_the_bundle_does(native, bundle, calibrated
     assert len(loaded.input_example) == 5
     assert not [name for name in files if name.endswith(("pkl", "pickle"))]
     assert ("model.lgb" in files) == native
+
+
+def test_a_trainer_of_the_models_own_goes_along_with_all_it_imports(bundle, vectors, home, tmp_path):
+    """MLflow scores with its code, and knows what to install for it."""
+    learnt = home.records.get((MODEL, "training_set"), None, TrainingSet)
+    rows = training_rows_of(home, learnt, part=TRAIN)
+    X = mlflow_models.vectors_of(bundle, rows)
+    data = TrainingData(
+        X=X, y=rows[LABEL].to_numpy(), task="binary", times=times_of(rows), names=bundle.vectorizer.names
+    )
+    fitted = trainer_named(OWN, own=f"import yaml\n{BINS}").fit(data, params={}, seed=7)
+    parts = {name: part for name, part in bundle.parts.items() if name != "model.txt"} | fitted.parts
+    parts["meta.json"] = canonical_json({**bundle.meta, "trainer": OWN})
+    own = LoadedBundle(MODEL, sha256_parts({name: sha256_bytes(part) for name, part in parts.items()}), parts)
+
+    files = mlflow_models.mlflow_model(own, rows.slice(0, 5))
+    loaded = mlflow.pyfunc.load_model(str(written(tmp_path, files)))
+
+    assert loaded.predict(vectors).tolist() == scores(own, vectors)
+    assert f"PyYAML=={version('PyYAML')}" in files["requirements.txt"].decode()
 
 
 def test_a_bundle_that_was_changed_at_mlflow_is_not_loaded(calibrated_bundle, home, tmp_path):
