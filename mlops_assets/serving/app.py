@@ -14,9 +14,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,10 @@ from starlette.routing import Route
 from mlops_assets.errors import StoreError, UnknownNameError
 from mlops_assets.records import FeatureView
 from mlops_assets.serving.live import LiveModels
+from mlops_assets.serving.prediction_logs import PredictionLogs, records_of, request_ids
 from mlops_assets.serving.requests import Asked, RequestError
-from mlops_assets.serving.served_model import Scored, ServedModel
+from mlops_assets.serving.served_model import ServedModel
 from mlops_assets.serving.settings import ServingSettings
-from mlops_assets.stores.predictions import LoggedPrediction, PredictionLogWriter, encode_prediction
 
 Clock = Callable[[], datetime]
 
@@ -48,8 +48,7 @@ class Endpoint:
 
     def __init__(self, live: LiveModels, log_root: str | Path, *, clock: Clock, settings: ServingSettings) -> None:
         self.live, self.clock, self.settings = live, clock, settings
-        self._log_root = Path(log_root)
-        self._logs: dict[str, PredictionLogWriter] = {}
+        self._logs = PredictionLogs(log_root, settings=settings)
 
     def app(self) -> Starlette:
         """Build the ASGI application; models come up while it starts and the log is closed when it ends."""
@@ -59,8 +58,7 @@ class Endpoint:
             await asyncio.to_thread(self.live.start)
             yield
             await asyncio.to_thread(self.live.stop)
-            for log in self._logs.values():
-                log.close()
+            self._logs.close()
 
         return Starlette(
             routes=[
@@ -143,11 +141,11 @@ class Endpoint:
     def _answer(self, served: ServedModel, asked: Asked, received_at: datetime, started: int, smoke: bool) -> bytes:
         """Predict, log, and give the body of the response."""
         at = asked.at or received_at
-        ids = _request_ids(asked, received_at)
+        ids = request_ids(asked, received_at)
         scored = served.score(asked.columns, at, asked.rows)
         latency_us = (time.perf_counter_ns() - started) // 1000
-        records = _records(served, asked, scored, ids, at=at, received_at=received_at, latency_us=latency_us)
-        durable = self._write(f"{served.release.model}.smoke" if smoke else served.release.model, at, records)
+        records = records_of(served, asked, scored, ids, at=at, received_at=received_at, latency_us=latency_us)
+        durable = self._logs.write(f"{served.release.model}.smoke" if smoke else served.release.model, at, records)
         predictions: list[dict[str, Any]] = [
             {"request_id": request_id, "score": score} for request_id, score in zip(ids, scored.scores, strict=True)
         ]
@@ -159,21 +157,6 @@ class Endpoint:
             for prediction, decision in zip(predictions, scored.decisions, strict=True):
                 prediction["decision"] = decision
         return _encode({"predictions": predictions, **_identity(served), "durable": durable})
-
-    def _write(self, model: str, at: datetime, records: Sequence[bytes]) -> bool:
-        """Log predictions and tell whether they are durable; in strict mode a failure is raised."""
-        log = self._logs.get(model)
-        if log is None:
-            made = PredictionLogWriter(self._log_root, model, fsync_interval_s=self.settings.fsync_interval_s)
-            log = self._logs.setdefault(model, made)
-        try:
-            log.append((at - (at.utcoffset() or timedelta())).date().isoformat(), *records)
-        except StoreError as error:
-            if self.settings.log_mode == "strict":
-                raise
-            _log.error("predictions were answered without being logged: %s", error)
-            return False
-        return True
 
     async def _body(self, request: Request) -> bytes:
         limit = self.settings.max_body_bytes
@@ -219,58 +202,6 @@ class Endpoint:
             "features": [feature.name for feature in served.spec.features],
             "example": served.example(),
         }
-
-
-def _records(
-    served: ServedModel,
-    asked: Asked,
-    scored: Scored,
-    ids: Sequence[str],
-    *,
-    at: datetime,
-    received_at: datetime,
-    latency_us: int,
-) -> list[bytes]:
-    """Give the log record of each prediction."""
-    release = served.release
-    request = zip(*(column.tolist() for column in asked.columns.values()), strict=True)
-    return [
-        encode_prediction(
-            LoggedPrediction(
-                request_id=request_id,
-                at=at,
-                received_at=received_at,
-                model=release.model,
-                version=release.version,
-                bundle_sha256=release.bundle_sha256,
-                generation=release.generation,
-                request=dict(zip(asked.columns, row, strict=True)),
-                stored=stored,
-                vector=vector,
-                score=score,
-                probabilities=None if scored.probabilities is None else scored.probabilities[index],
-                decision=None if scored.decisions is None else scored.decisions[index],
-                latency_us=latency_us,
-            )
-        )
-        for index, (request_id, row, stored, vector, score) in enumerate(
-            zip(ids, request, scored.stored_rows(), scored.vectors.tolist(), scored.scores, strict=True)
-        )
-    ]
-
-
-def _request_ids(asked: Asked, received_at: datetime) -> list[str]:
-    """Give each prediction its id: the caller's, numbered when there are several, or a new one that sorts by time."""
-    base = asked.request_id or _new_id(received_at)
-    return [base] if asked.rows == 1 else [f"{base}/{index}" for index in range(asked.rows)]
-
-
-def _new_id(now: datetime) -> str:
-    """Give a UUID of version 7 (RFC 9562): milliseconds first, then chance."""
-    chance = int.from_bytes(os.urandom(10), "big")
-    milliseconds = int(now.timestamp() * 1000)
-    digits = f"{milliseconds:012x}7{chance >> 68:03x}{0x8 | (chance >> 64) & 0x3:x}{chance & (2**60 - 1):015x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _identity(served: ServedModel) -> dict[str, Any]:
