@@ -108,6 +108,16 @@ class StackError(MlopsError):
     """A process of the stack could not be started or reached."""
 
 
+def first_line(error: BaseException) -> str:
+    """Give the first line of what an error says, to be said on within a sentence; its kind where it says nothing.
+
+    >>> first_line(ValueError("no such column.\\nLINE 1: SELECT x"))
+    'no such column'
+    """
+    said = str(error).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
+
+
 def examples(values: Iterable[Any]) -> str:
     """Show at most five of `values`, and how many more there are.
 

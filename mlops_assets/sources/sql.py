@@ -11,7 +11,7 @@ from pydantic import Field
 from sqlalchemy import URL, Connection, CursorResult, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError
+from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError, first_line
 from mlops_assets.records import Span
 from mlops_assets.sources.arrow import joined
 from mlops_assets.sources.source import SourceModel, fill
@@ -97,7 +97,7 @@ class SqlSource(SourceModel, frozen=True, extra="forbid"):
                 engine.dispose()
         except SQLAlchemyError as error:
             raise SourceError(
-                f"The query on {url.render_as_string()} failed: {str(error).splitlines()[0]}. Nothing was read. "
+                f"The query on {url.render_as_string()} failed: {first_line(error)}. Nothing was read. "
                 f"Try the query by hand, and see that the database is up and `url` names it.",
                 url=url.render_as_string(),
                 query=self.query,

@@ -28,12 +28,14 @@ from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
-from mlops_assets.digests import Pieces, TableDigest, sha256_parts, sha256_table
-from mlops_assets.errors import StoreError, UnknownNameError, examples
+from mlops_assets.digests import Pieces, TableDigest, sha256_parts
+from mlops_assets.errors import StoreError, UnknownNameError, examples, first_line
 from mlops_assets.records import Column, TableVersion
 from mlops_assets.stores._atomic import checked_name, flush_file, flush_folder, remedy
 from mlops_assets.stores._staging import Staging
 from mlops_assets.stores._table_files import PARTITION as PARTITION
+from mlops_assets.stores._table_types import aligned, cast, delta_schema, storable_schema, widened
+from mlops_assets.stores._table_types import stored_digest as stored_digest
 
 WHOLE = ""  # the ledger's key for the content of an unpartitioned table
 
@@ -49,7 +51,6 @@ NOTE = "mlops_assets"  # our entry in a commit's metadata
 _CONTENT_UNTOUCHED = frozenset({"CREATE TABLE", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END"})
 _GRACE = timedelta(days=1)  # a file younger than this may be one that a writer has yet to commit
 _OS_ERROR = re.compile(r"os error (\d+)")  # how the table engine spells an errno
-_SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
 
 
 class TableNotFoundError(StoreError, LookupError):
@@ -133,7 +134,7 @@ class TableStore:
         Raises:
             StoreError: The columns do not fit the table or cannot be kept.
         """
-        wanted = [_storable_schema(schema, table=table) for schema in columns]
+        wanted = [storable_schema(schema, table=table) for schema in columns]
         with self._lock:
             schema = self._schema_with(table, self._fresh(table), wanted, partitioned)
             write = TableWrite(self, table, wanted, schema, partitioned)
@@ -163,7 +164,7 @@ class TableStore:
                 f"Write it as it was begun, or under another name.",
                 table=table,
             )
-        return _widened(_schema(handle.delta) if handle and partitioned else None, columns, table=table)
+        return widened(_schema(handle.delta) if handle and partitioned else None, columns, table=table)
 
     def _commit(self, write: "TableWrite", extra: Notes, *, look_first: bool) -> TableVersion:
         """Commit on top of the newest version, or without `look_first` of the one seen when the write began."""
@@ -218,7 +219,7 @@ class TableStore:
             self._create(table, write.staging.schema, files, by, properties)
             self._flush(table, 0)
             return self._opened(table)
-        schema = _delta_schema(write.staging.schema, by, handle.delta if write.partitioned else None)
+        schema = delta_schema(write.staging.schema, by, handle.delta if write.partitioned else None)
         self._enable(table, handle, schema)
         handle.delta.create_write_transaction(
             [*files],
@@ -272,7 +273,7 @@ class TableStore:
         try:
             create_table_with_add_actions(
                 str(self._folder(table)),
-                _delta_schema(schema, by, None),
+                delta_schema(schema, by, None),
                 files,
                 mode="error",
                 partition_by=by,
@@ -421,13 +422,13 @@ class TableStore:
         """Name those of `parts` that `write_partitions` would not find there already; writes nothing."""
         with self._lock:
             handle = self._at(table, None)
-            stored = {key: _storable_schema(rows.schema, table=table) for key, rows in parts.items()}
-            schema = _widened(_schema(handle.delta), stored.values(), table=table)
+            stored = {key: storable_schema(rows.schema, table=table) for key, rows in parts.items()}
+            schema = widened(_schema(handle.delta), stored.values(), table=table)
         differing = []
         for key, rows in parts.items():
             digest, count = TableDigest(schema), 0
             for piece in _pieces(rows):
-                digest.update(_aligned(_cast(piece, stored[key], table=table), schema))
+                digest.update(aligned(cast(piece, stored[key], table=table), schema))
                 count += piece.num_rows
             if not _holds(handle.ledger, key, Content(digest.hexdigest(), count, {})):
                 differing.append(key)
@@ -530,7 +531,7 @@ class TableStore:
             return older
         except (DeltaError, OSError) as error:
             raise StoreError(
-                f"Table {table!r} in {self._folder(table)} cannot be opened: {_first_line(error)}. "
+                f"Table {table!r} in {self._folder(table)} cannot be opened: {first_line(error)}. "
                 f"Restore the folder from a backup, or move it away and materialize its asset again.",
                 table=table,
             ) from error
@@ -585,7 +586,7 @@ class TableWrite:
             )
         known = pa.schema(schema.field(name) for name in rows.column_names)
         try:
-            self.staging.add(partition or WHOLE, _aligned(_cast(rows, known, table=self.table), schema))
+            self.staging.add(partition or WHOLE, aligned(cast(rows, known, table=self.table), schema))
         except OSError as error:
             raise _refused(self.table, self._store._folder(self.table), error) from error
 
@@ -659,99 +660,8 @@ def _files(delta: DeltaTable, folder: Path) -> list[tuple[str, str]]:
     return [(key, str(folder / unquote(path))) for key, path in sorted(zip(keys, paths, strict=True))]
 
 
-def _storable(rows: pa.Table, *, table: str) -> pa.Table:
-    """Give `rows` in the types they will be read back in, so that the digest holds for what is read."""
-    return _cast(rows, _storable_schema(rows.schema, table=table), table=table)
-
-
-def _storable_schema(schema: pa.Schema, *, table: str) -> pa.Schema:
-    """Give the types in which rows of `schema` will be read back."""
-    if PARTITION in schema.names:
-        raise StoreError(
-            f"Table {table!r} cannot take a column called {PARTITION!r}: that is where it keeps the partition key. "
-            f"Drop or rename the column.",
-            table=table,
-        )
-    if untyped := [column.name for column in schema if pa.types.is_null(column.type)]:
-        raise StoreError(
-            f"Table {table!r} cannot take columns without a type: {examples(untyped)} hold only nulls. "
-            f"Cast them to the type they would have.",
-            table=table,
-            columns=tuple(untyped),
-        )
-    try:
-        settled = pa.schema((column.name, _settled(column.type)) for column in schema)
-        return pa.schema(Schema.from_arrow(settled).to_arrow())
-    except Exception as error:  # deltalake raises a bare Exception for a type it does not know
-        raise _unkept(table, error) from error
-
-
 def _pieces(rows: Rows) -> Iterator[pa.Table]:
     return iter((rows,)) if isinstance(rows, pa.Table) else rows.pieces()
-
-
-def _cast(rows: pa.Table, schema: pa.Schema, *, table: str) -> pa.Table:
-    try:
-        nested = any(pa.types.is_nested(dtype) for dtype in schema.types)  # those are equal whatever their items' names
-        return rows if rows.schema == schema and not nested else rows.cast(schema)
-    except pa.ArrowException as error:
-        raise _unkept(table, error) from error
-
-
-def _unkept(table: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"Table {table!r} cannot keep these columns: {_first_line(error)}. Cast them to numbers, text, booleans, "
-        f"dates or UTC timestamps in microseconds.",
-        table=table,
-    )
-
-
-def stored_digest(rows: pa.Table, *, table: str) -> str:
-    """Give the digest that `rows` would have as the whole content of `table`, without writing them.
-
-    Raises:
-        StoreError: The columns cannot be kept.
-    """
-    return sha256_table(_storable(rows, table=table))
-
-
-def _settled(type: pa.DataType) -> pa.DataType:
-    """Give the type that can hold every value of `type` and is kept as it is."""
-    if pa.types.is_timestamp(type):
-        return pa.timestamp("us", tz=type.tz and "UTC")
-    return _SIGNED.get(type, type)
-
-
-def _widened(schema: pa.Schema | None, wanted: Iterable[pa.Schema], *, table: str) -> pa.Schema:
-    """Give the table's columns first and in its order, then those that are new."""
-    columns = {column.name: column.type for column in schema or () if column.name != PARTITION}
-    for each in wanted:
-        for column in each:
-            if columns.setdefault(column.name, column.type) != column.type:
-                raise StoreError(
-                    f"Column {column.name!r} of table {table!r} is {columns[column.name]}, and {column.type} was to be "
-                    f"written. Cast it, or write to a table of another name.",
-                    table=table,
-                    column=column.name,
-                )
-    return pa.schema(columns)
-
-
-def _delta_schema(schema: pa.Schema, by: Sequence[str], delta: DeltaTable | None) -> Schema:
-    """Give `schema` as Delta has it, the columns that are in `delta` already as they are there."""
-    known = delta.schema().fields if delta else []
-    names = {column.name for column in known}
-    new = pa.schema([*schema, *(pa.field(name, pa.string()) for name in by)])
-    return Schema([*known, *(column for column in Schema.from_arrow(new).fields if column.name not in names)])
-
-
-def _aligned(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give `rows` with exactly the columns of `schema`, nulls for those they lack."""
-    if rows.schema == schema:
-        return rows
-    there = dict(zip(rows.column_names, rows.columns, strict=True))
-    nulls = {each.name: pa.nulls(rows.num_rows, each.type) for each in schema if each.name not in there}
-    return pa.table({**nulls, **there}, schema=schema)
 
 
 def _there(ledger: _Ledger, partitions: Iterable[str], *, table: str) -> set[str]:
@@ -784,13 +694,9 @@ def _contended(table: str, partitions: Iterable[str]) -> StoreError:
 def _refused(table: str, folder: Path, error: Exception) -> StoreError:
     number = _OS_ERROR.search(str(error))
     os_error = OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
-    why = remedy(os_error) if isinstance(os_error, OSError) else f"{_first_line(error)}. Mend that and run it again"
+    why = remedy(os_error) if isinstance(os_error, OSError) else f"{first_line(error)}. Mend that and run it again"
     return StoreError(
         f"Table {table!r} was not written to {folder}: {why}. What was there before is unchanged.",
         table=table,
         path=str(folder),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

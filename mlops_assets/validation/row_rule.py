@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 from pydantic import BaseModel, Field
 
-from mlops_assets.errors import DeclarationError, UnknownNameError
+from mlops_assets.errors import DeclarationError, UnknownNameError, first_line
 
 # Calls whose answer depends on other rows or on the clock; a row judged again, or in another batch, must fare the same.
 # Polars does not tell them from others, so a function it learns that does either is to be added here.
@@ -60,7 +60,7 @@ def require_obeyable(name: str, rule: RowRule, schema: Mapping[str, pl.DataType 
     try:
         columns = rule.columns
     except pl.exceptions.PolarsError as error:
-        raise DeclarationError(f"{said} cannot be read: {_first_line(error)}. Write one condition in SQL.") from error
+        raise DeclarationError(f"{said} cannot be read: {first_line(error)}. Write one condition in SQL.") from error
     for column in columns:
         if column not in schema:
             raise UnknownNameError(f"Column of rule {name!r}", column, known=schema)
@@ -76,13 +76,9 @@ def require_obeyable(name: str, rule: RowRule, schema: Mapping[str, pl.DataType 
         verdict = pl.DataFrame(schema=dict(schema)).select(pl.sql_expr(rule.holds))
     except pl.exceptions.PolarsError as error:
         raise DeclarationError(
-            f"{said} cannot be evaluated on these columns: {_first_line(error)}. Compare like with like, or CAST."
+            f"{said} cannot be evaluated on these columns: {first_line(error)}. Compare like with like, or CAST."
         ) from error
     if verdict.dtypes != [pl.Boolean()]:
         raise DeclarationError(
             f"{said} gives {verdict.dtypes[0]}, and only a condition can hold or not. Compare it with something."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
