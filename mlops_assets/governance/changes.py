@@ -7,7 +7,15 @@ from mlops_assets.governance.judged import Judged
 from mlops_assets.governance.words import days, percent, plain
 from mlops_assets.records import TrainingSet
 
-_ENVIRONMENT: Final = {"python": "Python", "git_sha": "Commit", "lock_sha256": "Lock file", "system": "System"}
+_FACTS: Final = {
+    "trainer": "Trainer",
+    "trainer_sha256": "Code of trainer.py",
+    "model_sha256": "Code of model.py",
+    "python": "Python",
+    "git_sha": "Commit",
+    "lock_sha256": "Lock file",
+    "system": "System",
+}
 
 
 def changes(judged: Judged) -> Iterator[tuple[str, str, str]]:
@@ -40,8 +48,8 @@ def changes(judged: Judged) -> Iterator[tuple[str, str, str]]:
     facts = old.reproducibility, new.reproducibility
     for name in sorted(facts[0].keys() | facts[1].keys()):
         was, now = (each.get(name, "–") for each in facts)
-        if was != now and (name.startswith("library.") or name in _ENVIRONMENT):
-            yield _ENVIRONMENT.get(name, name.removeprefix("library.")), was[:16], now[:16]
+        if was != now and (name.startswith("library.") or name in _FACTS):
+            yield _FACTS.get(name, name.removeprefix("library.")), was[:16], now[:16]
 
 
 def _both(sides: tuple[TrainingSet, TrainingSet], said: Callable[[TrainingSet], str]) -> tuple[str, str]:

@@ -156,6 +156,20 @@ def test_what_changed_is_named_and_what_did_not_is_not():
     assert not {name for name in found if "objective" in name or "Code" in name}
 
 
+def test_another_trainer_and_its_code_are_named():
+    """Where a model's own trainer takes the place of one of ours, or its text is edited."""
+    facts = {"trainer": "lightgbm"}, {"trainer": "own", "trainer_sha256": "b" * 64}
+    before, version = (
+        replace(each, reproducibility=each.reproducibility | added)
+        for each, added in zip((JUDGED.before, JUDGED.version), facts, strict=True)
+    )
+
+    found = {name: (was, now) for name, was, now in changes(replace(JUDGED, before=before, version=version))}
+
+    assert found["Trainer"] == ("lightgbm", "own")
+    assert found["Code of trainer.py"] == ("–", "b" * 16)
+
+
 def test_the_weakest_slice_stands_first_and_few_rows_are_marked():
     """It is what one looks for."""
     text = render_report(JUDGED).partition("weaker and stronger")[2]

@@ -63,6 +63,19 @@ def test_every_trainer_is_calibrated_without_code_of_its_own(trainer):
     assert 0 < scores.min() < scores.max() < 1
 
 
+def test_what_is_not_made_in_rounds_is_calibrated_on_its_days_and_seeks_nothing_else_there():
+    """A forest needs it most; without a calibration the same days are refused, for they would find nothing."""
+    rows = draw("binary", n=600)
+    forest = {"params": {"estimator": "RandomForestClassifier", "n_estimators": 10}, "trainer": "sklearn"}
+
+    plain, mended = fitted(rows, **forest), fitted(rows, **forest, validation_days=8, calibration="platt")
+
+    assert {name: part for name, part in mended.parts.items() if name != CALIBRATION_PART} == plain.parts
+    assert CALIBRATION_PART in mended.parts
+    with pytest.raises(DeclarationError, match="'RandomForestClassifier' makes is not made in rounds"):
+        fitted(rows, **forest, validation_days=8)
+
+
 def test_the_line_is_found_on_days_that_its_twin_had_not_learnt_from():
     """Other labels on the newest days alone change it; were the model asked about its own days, it would be steep."""
     rows = draw("binary", n=3000)
