@@ -14,7 +14,7 @@ from mlops_assets.features.definition import ViewDefinition
 from mlops_assets.features.revision import revise
 from mlops_assets.features.view import PartitionedTable, compute, compute_many
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
-from mlops_assets.orchestration.metadata import column_lineage, table_metadata
+from mlops_assets.orchestration.metadata import table_metadata, traced
 from mlops_assets.orchestration.origins import of_view
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
 from mlops_assets.orchestration.raw_table import folder_of
@@ -104,8 +104,10 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
             value=version,
             data_version=dg.DataVersion(version.sha256),
             metadata={
-                **table_metadata(version, partitioned=bool(partitions), meaning=STAMPS | declared.describe),
-                **column_lineage(of_view(declared, _columns_of(declared, stores))),
+                **traced(
+                    table_metadata(version, partitioned=bool(partitions), meaning=STAMPS | declared.describe),
+                    of_view(declared, _columns_of(declared, stores)),
+                ),
                 "keys_refreshed_online": online,
             },
             # `compute` refuses ties, so whatever was written passed.

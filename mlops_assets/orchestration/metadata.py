@@ -1,13 +1,14 @@
 """What the Dagster UI shows of a materialization: numbers that plot, tables, lineage, links."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import numpy as np
 
+from mlops_assets.errors import examples
 from mlops_assets.records import Column, ExpectationResult, Metric, TableVersion
 
 
@@ -74,13 +75,31 @@ def schema(columns: Sequence[Column], meaning: Mapping[str, str]) -> dg.TableSch
     )
 
 
-def column_lineage(origins: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, dg.TableColumnLineage]:
-    """Show what each column is made of; `origins` are the (asset, column) pairs it comes from."""
+def traced(metadata: Mapping[str, Any], origins: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, Any]:
+    """Add what each column is made of; `origins` are the (asset, column) pairs it comes from.
+
+    Dagster's open-source pages do not show the lineage of columns, so their descriptions say it, too.
+    """
     deps = {
         column: [dg.TableColumnDep(dg.AssetKey(asset.split("/")), name) for asset, name in pairs]
         for column, pairs in origins.items()
     }
-    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
+    told = {
+        name: f"From {examples(f'{asset}.{of}' for asset, of in pairs)}." for name, pairs in origins.items() if pairs
+    }
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            description=" ".join(filter(None, (column.description, told.get(column.name)))) or None,
+        )
+        for column in metadata["dagster/column_schema"].columns
+    ]
+    return {
+        **metadata,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/column_lineage": dg.TableColumnLineage(deps),
+    }
 
 
 def metric_metadata(metrics: Sequence[Metric], *, prefix: str = "") -> dict[str, Any]:

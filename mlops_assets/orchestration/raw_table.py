@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import examples
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
-from mlops_assets.orchestration.metadata import clean, column_lineage, expectations_table, table_metadata
+from mlops_assets.orchestration.metadata import clean, expectations_table, table_metadata, traced
 from mlops_assets.orchestration.origins import of_copy
 from mlops_assets.orchestration.partitions import freshness_policy
 from mlops_assets.orchestration.record_io import record_type
@@ -73,7 +73,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
     raw_key, good_key, bad_key = (dg.AssetKey([stage, declared.table]) for stage in ("raw", "validated", "quarantine"))
     suite = QualitySuite.load(folder / declared.suite) if declared.suite else None
     meaning = {name: rule.meaning for name, rule in declared.contract.columns.items()}
-    copied = column_lineage(of_copy(f"raw/{declared.table}", declared.contract.columns))
+    copied = of_copy(f"raw/{declared.table}", declared.contract.columns)
     shared: dict[str, Any] = {
         "group_name": folder.name,
         "owners": [declared.owner] if declared.owner else None,
@@ -168,8 +168,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 asset_key=bad_key,
                 data_version=dg.DataVersion(judged.held.sha256),
                 metadata={
-                    **table_metadata(judged.held, partitioned=bool(partitions), meaning=meaning),
-                    **copied,
+                    **traced(table_metadata(judged.held, partitioned=bool(partitions), meaning=meaning), copied),
                     **clean({"rules": judged.rules}),
                 },
             )
@@ -181,8 +180,7 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
                 asset_key=good_key,
                 data_version=dg.DataVersion(judged.version.sha256),
                 metadata={
-                    **table_metadata(judged.version, partitioned=bool(partitions), meaning=meaning),
-                    **copied,
+                    **traced(table_metadata(judged.version, partitioned=bool(partitions), meaning=meaning), copied),
                     **clean({"quarantined": judged.refused_rows, "waived": judged.waived or None}),
                     "quality_report": dg.MetadataValue.path(judged.newest_page),
                 },

@@ -16,10 +16,10 @@ from mlops_assets.orchestration.freshness import stale
 from mlops_assets.orchestration.metadata import (
     bullet_list,
     clean,
-    column_lineage,
     metric_metadata,
     metric_table,
     schema,
+    traced,
 )
 from mlops_assets.orchestration.model_asset import OfModel, asset_of, key_of
 from mlops_assets.orchestration.model_declaration import ModelFolder
@@ -119,8 +119,10 @@ def _training_set(folder: ModelFolder) -> dg.AssetsDefinition:
                         "read from": {source.table: [source.version, source.sha256[:12]] for source in made.sources},
                     }
                 ),
-                "dagster/column_schema": schema(columns, {}),
-                **column_lineage(of_training_set(folder, plan_as_trained(folder, made.spec))),
+                **traced(
+                    {"dagster/column_schema": schema(columns, {})},
+                    of_training_set(folder, plan_as_trained(folder, made.spec)),
+                ),
             },
             check_results=[
                 dg.AssetCheckResult(

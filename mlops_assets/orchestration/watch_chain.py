@@ -12,9 +12,9 @@ from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.metadata import (
     bullet_list,
     clean,
-    column_lineage,
     metric_metadata,
     table_metadata,
+    traced,
 )
 from mlops_assets.orchestration.model_asset import OfModel, asset_of, key_of
 from mlops_assets.orchestration.model_declaration import ModelFolder
@@ -70,7 +70,7 @@ def _predictions(folder: ModelFolder) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=sealed,
             data_version=dg.DataVersion(sealed.sha256),
-            metadata=table_metadata(sealed, partitioned=True) | column_lineage(of_predictions(stores, folder.name)),
+            metadata=traced(table_metadata(sealed, partitioned=True), of_predictions(stores, folder.name)),
             check_results=[_warning("volume", volume), _warning("payload", payload)],
         )
 

@@ -8,7 +8,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from mlops_assets.orchestration.metadata import clean, metric_metadata, metric_table, table_metadata
+from mlops_assets.orchestration.metadata import clean, metric_metadata, metric_table, table_metadata, traced
 from mlops_assets.records import Column, Metric, TableVersion
 
 NOON = datetime(2013, 4, 1, 12, tzinfo=UTC)
@@ -96,3 +96,16 @@ def test_a_table_shows_rows_schema_and_digest(partitioned, name):
 
     assert (shown[name], shown["rows"], shown["delta_version"], shown["sha256"]) == (5, 5, 3, "ab")
     assert shown["dagster/column_schema"].columns == [dg.TableColumn("a", "string", description="What it is.")]
+
+
+def test_a_columns_description_says_where_it_comes_from():
+    """The open-source pages show descriptions and no lineage of columns; one made of nothing stored says nothing."""
+    columns = (Column(name="rate", dtype="double"), Column(name="known_at", dtype="string"))
+    version = TableVersion(table="features/v", version=3, sha256="ab", rows=5, columns=columns)
+    origins = {"rate": (("validated/t", "a"), ("validated/t", "b")), "known_at": ()}
+
+    shown = traced(table_metadata(version, partitioned=False, meaning={"rate": "A rate."}), origins)
+
+    said = [column.description for column in shown["dagster/column_schema"].columns]
+    assert said == ["A rate. From validated/t.a, validated/t.b.", None]
+    assert [dep.column_name for dep in shown["dagster/column_lineage"].deps_by_column["rate"]] == ["a", "b"]
