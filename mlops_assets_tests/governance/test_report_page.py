@@ -158,13 +158,11 @@ def test_what_changed_is_named_and_what_did_not_is_not():
 
 def test_another_trainer_and_its_code_are_named():
     """Where a model's own trainer takes the place of one of ours, or its text is edited."""
-    facts = {"trainer": "lightgbm"}, {"trainer": "own", "trainer_sha256": "b" * 64}
-    before, version = (
-        replace(each, reproducibility=each.reproducibility | added)
-        for each, added in zip((JUDGED.before, JUDGED.version), facts, strict=True)
-    )
+    ours, own = {"trainer": "lightgbm"}, {"trainer": "own", "trainer_sha256": "b" * 64}
+    before = replace(JUDGED.before, reproducibility=ours)
+    report = replace(JUDGED.report, challenger=replace(JUDGED.version, reproducibility=own))
 
-    found = {name: (was, now) for name, was, now in changes(replace(JUDGED, before=before, version=version))}
+    found = {name: (was, now) for name, was, now in changes(replace(JUDGED, before=before, report=report))}
 
     assert found["Trainer"] == ("lightgbm", "own")
     assert found["Code of trainer.py"] == ("–", "b" * 16)
