@@ -47,9 +47,8 @@ class FramedFile:
         frames = b"".join(_HEADER.pack(len(record), zlib.crc32(record)) + record for record in records)
         written = os.write(self._file, frames)
         if written != len(frames):
-            raise OSError(
-                errno.ENOSPC, os.strerror(errno.ENOSPC)
-            )  # a regular file takes less than asked for when it is full
+            # A regular file takes less than asked for when the disk is full.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.size += written
         self.dirty = True
 

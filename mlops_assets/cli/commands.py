@@ -117,8 +117,8 @@ def replay(home: str | None, start: datetime, end: datetime) -> None:
 
 @click.command()
 @HOME
-@click.argument("first", required=False, type=DAY)
-@click.argument("last", required=False, type=DAY)
+@click.argument("first", required=False, type=DAY, metavar="[FIRST]")
+@click.argument("last", required=False, type=DAY, metavar="[LAST]")
 def refresh(home: str | None, first: datetime | None, last: datetime | None) -> None:
     """Bring in the days FIRST to LAST, or all that have arrived.
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 SQLITE: Final = "sqlite:///"
 BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
+MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
 DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run says first
 DAGSTER_URL_TAG: Final = "dagster_run_url"  # where the run of Dagster that trained has its page
 CONTEXT_TAG: Final = "mlflow.data.context"  # what MLflow's page says a data set was read for
-MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
 PARENT_TAG: Final = "mlflow.parentRunId"  # MLflow's own name for it
 TRIAL_TAG: Final = "mlops.trial"
@@ -265,9 +265,8 @@ def end_killed_runs(client: "MlflowClient", experiments: Sequence[str] | None = 
     """
     among = [found.experiment_id for found in client.search_experiments()] if experiments is None else experiments
     for run in client.search_runs(list(among), "attributes.status = 'RUNNING'"):
-        if (
-            BUNDLE_TAG in run.data.tags or TRIAL_TAG in run.data.tags
-        ):  # others are of people, who may log here as they please
+        ours = BUNDLE_TAG in run.data.tags or TRIAL_TAG in run.data.tags
+        if ours:  # people may log here as they please
             whole = client.search_model_versions(f"run_id = '{run.info.run_id}'")  # registered last
             client.set_terminated(run.info.run_id, status="FINISHED" if whole else "KILLED")
 

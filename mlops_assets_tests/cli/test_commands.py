@@ -75,7 +75,7 @@ def test_the_list_of_commands_cuts_no_sentence_short(group, monkeypatch):
 @pytest.mark.parametrize(
     ("days", "why"),
     [
-        (["2024-02-30"], "'2024-02-30' does not match the format '%Y-%m-%d'"),
+        (["2024-02-30"], "Invalid value for '[FIRST]': '2024-02-30' does not match the format '%Y-%m-%d'"),
         (["yesterday"], "'yesterday' does not match the format '%Y-%m-%d'"),
         (["2024-02-03", "2024-02-01"], "2024-02-01 is before 2024-02-03, so no day lies between. Swap the two."),
     ],
