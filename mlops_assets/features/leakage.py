@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_assets.errors import FeatureError, examples
 from mlops_assets.records import Task
@@ -13,6 +15,7 @@ IMPLAUSIBLE_AUC = 0.98  # one feature alone that ranks this well was most likely
 IMPLAUSIBLE_R2 = 0.999
 SMALLEST_SAMPLE = 100  # fewer known values of a feature say nothing
 MOST_BINS, ROWS_OF_A_BIN, ROWS_BINNED = 256, 20, 20_000
+INPUT_ROWS = 50_000  # tell as well as all rows do whether a column is the outcome under another name
 WHY = "Was it known at the decision?"
 
 Numbers = npt.NDArray[np.float64]
@@ -26,10 +29,13 @@ def find_leaks(
     keys: Sequence[str],
     train: npt.NDArray[np.bool_],
     label_columns: Collection[str] = (),
-    inputs: Collection[str] = (),
+    inputs: Mapping[str, pa.ChunkedArray] | None = None,
     categorical: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Give what looks like a leak: features that tell the label too well alone, rows both trained on and held out.
+    """Give what looks like a leak: what tells the label too well alone, and rows both trained on and held out.
+
+    That is asked of every feature and of every column they are computed from, for a feature may hide behind noise what
+    its column knows.
 
     A category is judged by the label's mean per level, learned on every other row and tried on the rest, so that many
     rare levels do not look like knowledge. A number is judged by its rank and by its bins, as levels; and whether a
@@ -42,25 +48,46 @@ def find_leaks(
         keys: What tells decisions apart, one per row.
         train: Which rows are trained on; the others are held out.
         label_columns: Columns the label is made of, which no feature may be or be computed from.
-        inputs: The request fields and stored features the vectors are computed from.
+        inputs: The request fields and stored features the vectors are computed from, n rows each. Of a time is asked
+            only whether it is there.
         categorical: The features that hold codes of categories.
 
     Raises:
         FeatureError: The lengths differ, so features would be held against other rows' labels.
     """
-    for name, column in {**features, "keys": keys, "train": train}.items():
+    computed_from = {name: column for name, column in (inputs or {}).items() if name not in features}
+    for name, column in {**features, **computed_from, "keys": keys, "train": train}.items():
         if len(column) != len(label):
             raise FeatureError(f"{name!r} has {len(column)} rows where the label has {len(label)}.", feature=name)
     return (
         *(f"{name} is a column the label is made of." for name in features if name in label_columns),
         *(
             f"{name} is a column the label is made of, and features are computed from it."
-            for name in inputs
-            if name in label_columns and name not in features
+            for name in computed_from
+            if name in label_columns
         ),
         *_tell_tales(features, label, task=task, categorical=categorical),
+        *_told_by_inputs(
+            {name: column for name, column in computed_from.items() if name not in label_columns}, label, task=task
+        ),
         *_repeated(keys, train),
     )
+
+
+def _told_by_inputs(columns: Mapping[str, pa.ChunkedArray], label: Numbers, *, task: Task) -> Iterator[str]:
+    """Ask some rows of the columns that features are computed from."""
+    places = np.unique(np.linspace(0, len(label) - 1, min(len(label), INPUT_ROWS)).astype(np.int64))
+    numbers, categorical = {}, []
+    for name, column in columns.items():
+        some = column.take(pa.array(places)).combine_chunks()
+        if pa.types.is_string(some.type):
+            categorical.append(name)
+            some = some.dictionary_encode().indices
+        elif pa.types.is_timestamp(some.type):
+            some = pc.if_else(pc.is_valid(some), 0.0, None)
+        numbers[name] = np.asarray(some.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    for sentence in _tell_tales(numbers, label[places], task=task, categorical=categorical):
+        yield f"{sentence} Features are computed from it."
 
 
 def _tell_tales(

@@ -1,6 +1,7 @@
 """What a leak looks like, and what only looks like one."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import FeatureError
@@ -92,9 +93,51 @@ def test_a_column_of_the_label_may_be_no_feature():
 
 def test_a_column_of_the_label_may_be_no_input_either():
     """A function of it is a copy by another name, however it is bent."""
-    assert leaks_in({"good": HONEST}, label_columns=["arr_delay"], inputs=["distance", "arr_delay"]) == (
+    inputs = {name: pa.chunked_array([MINUTES]) for name in ("distance", "arr_delay")}
+
+    assert leaks_in({"good": HONEST}, label_columns=["arr_delay"], inputs=inputs) == (
         "arr_delay is a column the label is made of, and features are computed from it.",
     )
+
+
+def test_a_feature_that_hides_what_its_column_knows_is_found_by_the_column():
+    """Of the feature one value in seven is the outcome, which no limit of its own would tell from a good feature."""
+    refund = MINUTES * LATE
+    faint = np.where(np.arange(ROWS) % 7 == 0, refund, 0.0)
+
+    (found,) = leaks_in({"faint": faint}, inputs={"refund": pa.chunked_array([refund])})
+
+    assert found == (
+        "refund alone reaches an AUC of 1.0000, above 0.98. Was it known at the decision? "
+        "Features are computed from it."
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(np.where(LATE == 1, "closed", "open")),
+        pa.array(np.where(LATE == 1, 3, 4)),
+        pa.array(LATE == 1),
+        pa.array(np.datetime64("2024-01-01", "us") + np.arange(ROWS), pa.timestamp("us", "UTC"), mask=LATE == 0),
+    ],
+    ids=["text", "whole number", "truth", "time of the outcome"],
+)
+def test_a_column_of_any_type_may_know_the_outcome(values):
+    """A time does by being there or not."""
+    found = leaks_in({"good": HONEST}, inputs={"state": pa.chunked_array([values])})
+
+    assert len(found) == 1
+    assert "state" in found[0]
+
+
+def test_columns_that_only_help_are_no_leaks():
+    """Names without end, times that go on, and numbers that are often missing."""
+    often_missing = pa.array(MINUTES, mask=CHANCE.random(ROWS) < 0.4 + 0.3 * LATE)
+    moments = pa.array(np.datetime64("2024-01-01", "us") + np.arange(ROWS), pa.timestamp("us", "UTC"))
+    inputs = {"key": pa.array(KEYS), "at": moments, "often": often_missing, "none": pa.nulls(ROWS, pa.float64())}
+
+    assert leaks_in({"good": HONEST}, inputs={name: pa.chunked_array([c]) for name, c in inputs.items()}) == ()
 
 
 def test_a_decision_trained_on_and_held_out_is_found():

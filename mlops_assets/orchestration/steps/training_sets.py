@@ -91,7 +91,7 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
         keys=rows[declared.decisions.key].to_pylist(),
         train=np.asarray(rows[PART].to_pylist()) == TRAIN,
         label_columns=folder.label_columns,
-        inputs=[each.name for each in plan.inputs],
+        inputs={each.name: rows[each.name] for each in plan.inputs},
         categorical=[feature.name for feature in spec.features if feature.levels is not None],
     )
     decided = rows.select(labelled.column_names)
