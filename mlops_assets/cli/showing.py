@@ -15,10 +15,10 @@ from mlops_assets.records import PerformanceReport
 
 
 def show_status(project: Project) -> None:
-    """Print a row per model: what is live, since when, its last measured window, the last decision and its reason."""
+    """Print a row per model: what is live, whether it came out again, how it does, and what was decided last."""
     home = project.home
     clock = " (a replay's)" if replay_time(home) else ""
-    table = Table("model", "live", "since", "last window", "metric", "last decision", expand=True)
+    table = Table("model", "live", "since", "reproduced", "last window", "metric", "last decision", expand=True)
     for name in project.models:
         release = home.releases.current(name)
         window = max(home.records.partitions((name, "performance")), default=None)
@@ -28,6 +28,7 @@ def show_status(project: Project) -> None:
             name,
             f"version {release.version} ({release.bundle_sha256[:8]})" if release else "nothing",
             f"{release.at:%Y-%m-%d}" if release else "",
+            _reproduced(project, name, release.bundle_sha256) if release else "",
             window or "",
             f"{report.metrics[0].name} {report.metrics[0].value:.3f}" if report and report.metrics else "",
             f"{decisions[-1].decided_at:%Y-%m-%d} {decisions[-1].reason}" if decisions else "",
@@ -39,6 +40,19 @@ def show_status(project: Project) -> None:
     for name, folder in project.models.items():
         for words in stale(inputs.of(folder.declaration), home, now(home)).values():
             out.print(f"{name} is not retrained by itself for now: {words}.")
+
+
+def _reproduced(project: Project, model: str, bundle_sha256: str) -> str:
+    """Say what came of making a version again from its record the last time it was tried."""
+    tried = [
+        entry
+        for entry in project.home.state.audit_entries(model=model)
+        if entry.event in (Event.REPRODUCED, Event.NOT_REPRODUCED) and entry.subject["bundle_sha256"] == bundle_sha256
+    ]
+    if not tried:
+        return "not tried"
+    level = tried[-1].data["level"] if tried[-1].event == Event.REPRODUCED else "NOT reproduced"
+    return f"{level}, {tried[-1].at:%Y-%m-%d}"
 
 
 @contextmanager

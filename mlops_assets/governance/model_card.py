@@ -163,7 +163,8 @@ def _again(evidence: Evidence) -> str:
             f"`mlops reproduce {version.model}@{version.version}` joins `{learnt.table}` at version {learnt.version} "
             f"anew (digest `{learnt.sha256}`), "
             "fits with the parameters below, and tells what differs from the record. The bundle's digest must come out "
-            f"as `{version.sha256}`.",
+            f"as `{version.sha256}`. Whether it did is said by `mlops status` and by the audit log, for it is tried "
+            "after this was written.",
             _table(("Parameter", "Value"), ((name, f"`{value}`") for name, value in version.params.items())),
             _table(("Environment", ""), ((k, f"`{v}`") for k, v in version.reproducibility.items())),
         )

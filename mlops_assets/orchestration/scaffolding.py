@@ -37,6 +37,8 @@ attributes:
   # `hours_before`: how long before its time a decision is taken; `known_at`: the column that says when its label came.
   decisions: {{table: {name}, key: {key}, time: {time}}}
   training: {{window: {{holdout_days: {holdout_days}, minimum_rows: {train_rows}}}}}
+  # What must hold whatever the score: functions `test_...(model)` in a file `behaviour.py` beside this one. Their
+  # `assert`s see the fitted model; where one fails, the gate refuses.
   gate: {{{gate}}}
   monitor: {{windows: {{every: week, start: {first_day}}}}}
 """

@@ -176,8 +176,25 @@ def test_status_says_what_is_live_and_what_was_decided(shop, mlops):
 
     release = shop.home.releases.current(MODEL)
     assert f"Time is {LIVE:%Y-%m-%d %H:%M} UTC (a replay's)." in said.out
-    for shown in (MODEL, "version 1", release.bundle_sha256[:8], "new packaging"):
+    for shown in (MODEL, "version 1", release.bundle_sha256[:8], "new packaging", "not tried"):
         assert shown in said.out
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"), [(Event.REPRODUCED, "equal here"), (Event.NOT_REPRODUCED, "NOT reproduced")]
+)
+def test_status_says_how_far_what_is_live_was_reproduced(shop, mlops, event, shown):
+    """The last try counts, and only one of the very bundle that is live."""
+    live = shop.home.releases.current(MODEL).bundle_sha256
+    for bundle, level in ((live, "recorded"), (live, "equal here"), ("f" * 64, "equal across threads")):
+        subject = {"model": MODEL, "version": 1, "bundle_sha256": bundle}
+        shop.home.state.audit_append(event, actor="ada", subject=subject, data={"level": level}, at=LIVE)
+
+    said = " ".join(mlops("status").out.replace("│", " ").split())
+
+    assert shown.split()[0] in said
+    assert "not tried" not in said
+    assert "equal across threads" not in said
 
 
 def test_the_audit_log_is_shown_and_verified(shop, mlops):
