@@ -13,6 +13,7 @@ from mlops_assets.evaluation.measures import MEASURES, Measure, Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, measure
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
 from mlops_assets.evaluation.portrait import curves, gains
+from mlops_assets.evaluation.renamed import renamed
 from mlops_assets.evaluation.slices import SliceDrop, SliceFindings, look_into_slices
 from mlops_assets.evaluation.value import BusinessValue
 
@@ -41,5 +42,6 @@ __all__ = [
     "look_into_slices",
     "measure",
     "policy_sha256",
+    "renamed",
     "within_budget",
 ]

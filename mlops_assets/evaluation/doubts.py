@@ -68,6 +68,11 @@ def changed_since(changed: Sequence[str]) -> list[Rule]:
     ]
 
 
+def suspected(suspicions: Sequence[str]) -> list[Rule]:
+    """Doubt rows that look as if something had happened to them on their way."""
+    return [Rule(False, sentence, doubtful=True) for sentence in suspicions]
+
+
 def corrected(policy: GatePolicy, looks: int) -> GatePolicy:
     """Give the policy with the confidence that `looks` at the same rows ask for, after Bonferroni."""
     return policy.model_copy(update={"confidence": 1 - (1 - policy.confidence) / looks}) if looks > 1 else policy

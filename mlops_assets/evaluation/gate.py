@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import EvaluationError, UnknownNameError
 from mlops_assets.evaluation.details import Details, look_closer, with_what_it_decides
-from mlops_assets.evaluation.doubts import bereft, changed_since, corrected, looked, seen_often, too_good
+from mlops_assets.evaluation.doubts import bereft, changed_since, corrected, looked, seen_often, suspected, too_good
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, named
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
@@ -52,6 +52,7 @@ def judge(
     behaviour: Sequence[BehaviourResult] = (),
     looks: int = 1,
     changed: Sequence[str] = (),
+    suspicions: Sequence[str] = (),
     slices: Mapping[str, Any] | None = None,
     details: Details | None = None,
     value: BusinessValue | None = None,
@@ -76,6 +77,7 @@ def judge(
         behaviour: What the behavioural tests found.
         looks: How many different challengers these rows have judged, this one included.
         changed: Fields of policy or value that were others before training began.
+        suspicions: What is odd about the rows, a sentence each.
         slices: Values of each column in `slice_columns` and `fairness.columns`, arrays or Arrow columns of n.
         details: What is known beside labels and scores; without it no slices are sought and no decisions measured.
         value: What decisions are worth; by default a hit in the top tenth counts one point.
@@ -146,6 +148,7 @@ def judge(
         *bereft(found),
         *seen_often(policy, looks),
         *changed_since(changed),
+        *suspected(suspicions),
         *fair_enough(closer.fairness),
     ]
     notes = [

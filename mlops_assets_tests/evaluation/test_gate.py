@@ -47,6 +47,14 @@ def refusals(report):
     return [reason for reason in report.reasons if reason.startswith("Refused: ")]
 
 
+def test_what_is_odd_about_the_rows_is_for_a_person(verdict, late):
+    """Whatever the scores say."""
+    report = verdict(late.twin, facts={"suspicions": ["an old day was sent again."]})
+
+    assert report.verdict == "review"
+    assert report.reasons[0] == "Needs review: an old day was sent again."
+
+
 def test_a_challenger_as_good_as_the_champion_passes(verdict, late):
     """The loss that would matter is ruled out, and every rule is told."""
     report = verdict(late.twin)

@@ -1,6 +1,7 @@
 """A challenger judged on held-out time, beside the champion and the simple baseline, and the verdict put on record."""
 
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.noting import note
 from mlops_assets.orchestration.steps.promising import changed_since, holdout_of, looks_at
 from mlops_assets.orchestration.steps.reporting import portray, show_report
+from mlops_assets.orchestration.steps.suspecting import handed_out_anew, sent_again
 from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, parts_of, some_of
 from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet, Verdict
 from mlops_assets.stores.home import Home
@@ -53,6 +55,10 @@ def evaluate(
     champion_scores = champion.score(vectors_of(champion, held, stores)) if champion else None
     baseline_scores = baseline.score(vectors)
     entries = stores.state.audit_entries(model=name)
+    suspicions = sent_again(folder, stores, bundle, champion, pa.concat_tables([learnt, held]))
+    if champion:
+        seen = partial(vectors_of, champion, stores=stores)
+        suspicions += handed_out_anew(folder, bundle, champion, seen, learnt=learnt, held=held)
     report = judge(
         declared.gate,
         challenger=challenger,
@@ -74,6 +80,7 @@ def evaluate(
         ),
         looks=looks_at(challenger, training_set, entries),
         changed=changed_since(folder, stores, challenger, entries, at=at),
+        suspicions=suspicions,
         slices={column: held[column] for column in declared.gate.columns_beside},
         details=details_of(bundle, vectors, held, declared.gate, champion=champion),
         value=declared.value,

@@ -1,0 +1,71 @@
+"""What the rows of a retraining show that no score does: days that came twice, names that mean something else."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mlops_assets.evaluation import BusinessValue, Terms, renamed
+from mlops_assets.features.repeats import repeated_days
+from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.training_sets import LABEL, days_of, some_of
+from mlops_assets.records import ModelVersion
+from mlops_assets.stores.home import Home
+
+Array = npt.NDArray[np.float64]
+
+ROWS = 10_000  # tell whether names were exchanged as well as all rows do
+
+
+def sent_again(
+    folder: ModelFolder, stores: Home, bundle: LoadedBundle, champion: LoadedBundle | None, rows: pa.Table
+) -> list[str]:
+    """Give a sentence for each day that stood in the training set before, of those that came since the champion.
+
+    What the champion was judged by was looked at then. `rows` are those learnt from and held out, in order of time.
+    """
+    asked = [
+        field.name
+        for field in bundle.spec.request
+        if field.dtype != "timestamp" and field.name != folder.declaration.decisions.key
+    ]
+    found = repeated_days(rows.select([*asked, LABEL]), days_of(rows))
+    version = champion and stores.records.find(("versions", folder.name), champion.sha256, ModelVersion)
+    since = np.datetime64(version.cut_off.date() if version else "0001-01-01", "D")
+    return [sentence for day, sentence in sorted(found.items()) if day >= since]
+
+
+def handed_out_anew(
+    folder: ModelFolder,
+    bundle: LoadedBundle,
+    champion: LoadedBundle,
+    vectors: Callable[[pa.Table], Array],
+    *,
+    learnt: pa.Table,
+    held: pa.Table,
+) -> list[str]:
+    """Give a sentence for each category whose names the champion would rather read as others on the held-out rows.
+
+    `vectors` gives the champion's. One that answers another question than `bundle` is not asked.
+    """
+    if any(bundle.meta.get(about) != champion.meta.get(about) for about in ("task", "classes")):
+        return []
+    declared = folder.declaration
+    before, now = (some_of(rows, ROWS) for rows in (learnt, held))
+    return renamed(
+        vectors(before),
+        vectors(now),
+        now[LABEL].to_numpy(),
+        score=champion.score,
+        levels={
+            feature.name: (place, feature.levels)
+            for place, feature in enumerate(champion.spec.features)
+            if feature.levels is not None
+        },
+        found_on=days_of(now).astype(np.int64) % 2 == 0,
+        task=declared.task,
+        metric=declared.gate.primary_metric,
+        terms=Terms(value=declared.value or BusinessValue(), resamples=declared.gate.resamples),
+    )
