@@ -80,6 +80,17 @@ def test_a_machine_like_no_other_shows_in_the_level(shop):
     assert any(line.startswith("cpu: a Pentium on record") for line in elsewhere.elsewhere)
 
 
+@pytest.mark.parametrize("fact", ["seed", "levels_sha256", "train_rows_sha256", "params_sha256", "trainer"])
+def test_a_fact_on_record_that_is_not_true_is_told(shop, fact):
+    """Though the bundle comes out again: whoever reads the record would believe it."""
+    on_record(shop, **{fact: "8"})
+
+    outcome = again(shop)
+
+    assert outcome.equal
+    assert [note.split(", and ")[0] for note in outcome.notes] == [f"The record was changed: {fact} is 8 there"]
+
+
 def test_the_outcome_is_in_the_audit_log_and_on_the_page_of_the_run(shop):
     """Each time, with who asked; and nothing else has changed."""
     before = (shop.home.state.versions(), shop.home.releases.current(MODEL), shop.home.bundles.list(MODEL))

@@ -11,13 +11,13 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from mlops_assets.digests import sha256_bytes, sha256_parts
+from mlops_assets.digests import sha256_bytes, sha256_parts, sha256_table
 from mlops_assets.errors import GovernanceError, MlopsError, UnknownNameError, examples
 from mlops_assets.features import FeatureModule, FeaturePlan, build_spec
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.learning import make_bundle
+from mlops_assets.orchestration.steps.learning import Made, make_bundle
 from mlops_assets.orchestration.steps.recipes import circumstances, folder_as_recorded, kept_recipe
 from mlops_assets.orchestration.steps.row_differences import first_difference
 from mlops_assets.orchestration.steps.training_sets import TRAIN, parts_of, rebuild_training_set
@@ -25,7 +25,15 @@ from mlops_assets.records import FeatureVectorSpec, ModelVersion, Recipe, Reprod
 from mlops_assets.stores.history import history, version_at
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import TableNotFoundError, stored_digest
-from mlops_assets.training.reproducibility import LIBRARY, MACHINE, NOT_EXACT, PART, missing_facts, recipe_sha256
+from mlops_assets.training.reproducibility import (
+    LIBRARY,
+    MACHINE,
+    NOT_EXACT,
+    PART,
+    missing_facts,
+    recipe_sha256,
+    reproducibility_record,
+)
 
 THREADS = (1, 2, 4)
 
@@ -142,6 +150,8 @@ def _fit_again(
         fit = make_bundle(folder, again, learnt, threads=count)
         if not found.fits:
             found.causes += _differing_params(version, fit.fitted.params)
+            if not found.causes:
+                found.causes += _untrue(record, again, fit, parts_of(rows), recipe)
         found.fits[count] = {name: sha256_bytes(data) for name, data in fit.parts.items()}
 
 
@@ -219,6 +229,21 @@ def _differing_params(version: ModelVersion, now: Mapping[str, object]) -> list[
     if "seed" in changed:  # all others are derived from it
         changed = ["seed", *(name for name in changed if not name.endswith("seed"))]
     return [f"{name} is {before.get(name)!r} on record, {now.get(name)!r} now." for name in changed]
+
+
+def _untrue(
+    record: Mapping[str, str], made: TrainingSet, fit: Made, rows: Mapping[str, pa.Table], recipe: Recipe
+) -> list[str]:
+    """Tell which facts on record are not those of a fit whose rows, code and parameters are as they were."""
+    digests = {part: sha256_table(held) for part, held in rows.items()}
+    now = reproducibility_record(
+        fit.fitted, training_set=made, rows=digests, recipe=recipe, parts=fit.parts, circumstances={}
+    )
+    return [
+        f"The record was changed: {name} is {record.get(name)} there, and {fact} of what it was made of."
+        for name, fact in now.items()
+        if record.get(name) != fact and not name.startswith(PART)
+    ]
 
 
 def _elsewhere(record: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
