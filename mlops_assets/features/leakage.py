@@ -114,7 +114,7 @@ def _tell_tales(
 def _told_by_nulls(known: npt.NDArray[np.bool_], label: Numbers, classes: Numbers) -> float:
     """Give how well it tells the label, or the class it tells best, whether a feature is known."""
     if not classes.size:
-        return _squared_correlation(label, known.astype(np.float64))
+        return _squared_correlation(label, np.asarray(known, dtype=np.float64))
     if classes.size == 1:
         return 0.5
     of_classes = (label == code for code in classes[-1 if classes.size == 2 else 0 :])
