@@ -107,25 +107,6 @@ def metric_metadata(metrics: Sequence[Metric], *, prefix: str = "") -> dict[str,
     return clean({f"{prefix}{metric.name}": float(metric.value) for metric in metrics})
 
 
-def metric_table(columns: Mapping[str, Sequence[Metric]]) -> dg.MarkdownMetadataValue:
-    """Lay metrics of several models side by side, each with its 95 % interval."""
-    names = list(dict.fromkeys(metric.name for metrics in columns.values() for metric in metrics))
-    lines = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    for name in names:
-        cells = []
-        for metrics in columns.values():
-            found = next((metric for metric in metrics if metric.name == name), None)
-            cells.append(_cell(found) if found else "")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return dg.MetadataValue.md("\n".join(lines))
-
-
-def _cell(metric: Metric) -> str:
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:,.4g}"
-    return f"{metric.value:,.4g} ({metric.low:,.4g} … {metric.high:,.4g})"
-
-
 def bullet_list(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
     """Show sentences as a list."""
     return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))

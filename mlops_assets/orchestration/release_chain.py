@@ -17,7 +17,6 @@ from mlops_assets.orchestration.metadata import (
     bullet_list,
     clean,
     metric_metadata,
-    metric_table,
     schema,
     traced,
 )
@@ -225,16 +224,8 @@ def _evaluation(folder: ModelFolder) -> dg.AssetsDefinition:
                 **report_metadata(steps.judged(folder, stores, model.sha256), path=str(page)),
                 **metric_metadata(report.challenger_metrics),
                 **metric_metadata(report.champion_metrics, prefix="champion "),
-                "comparison": metric_table(
-                    {
-                        f"challenger v{model.version}": report.challenger_metrics,
-                        **({"champion": report.champion_metrics} if report.champion_metrics else {}),
-                        "baseline": report.baseline_metrics,
-                    }
-                ),
                 "reasons": bullet_list(report.reasons),
-                "behaviour": bullet_list([f"{each.name}: {each.words}" for each in report.behaviour]),
-                **clean({"verdict": report.verdict, "holdout_rows": report.window.rows}),
+                "holdout_rows": report.window.rows,
             },
             check_results=[
                 dg.AssetCheckResult(

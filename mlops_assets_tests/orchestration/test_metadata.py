@@ -8,7 +8,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from mlops_assets.orchestration.metadata import clean, metric_metadata, metric_table, table_metadata, traced
+from mlops_assets.orchestration.metadata import clean, metric_metadata, table_metadata, traced
 from mlops_assets.records import Column, Metric, TableVersion
 
 NOON = datetime(2013, 4, 1, 12, tzinfo=UTC)
@@ -69,22 +69,14 @@ def test_what_is_not_there_is_left_out_and_what_is_metadata_already_stays():
     assert clean({"none": None, "link": link}) == {"link": link}
 
 
-def test_metrics_plot_under_their_names_and_stand_side_by_side_with_their_intervals():
-    """A metric that one model lacks leaves its cell empty."""
+def test_metrics_plot_under_their_names():
+    """As plain numbers."""
     ours = [Metric(name="auc", value=np.float64(0.75), n=10, low=0.7, high=0.8), Metric(name="ece", value=0.01, n=10)]
-    theirs = [Metric(name="auc", value=0.5, n=10)]
 
     plotted = metric_metadata(ours, prefix="champion ")
-    table = metric_table({"ours": ours, "theirs": theirs}).md_str
 
     assert plotted == {"champion auc": 0.75, "champion ece": 0.01}
     assert type(plotted["champion auc"]) is float
-    assert table.splitlines() == [
-        "| metric | ours | theirs |",
-        "|---|---|---|",
-        "| auc | 0.75 (0.7 … 0.8) | 0.5 |",
-        "| ece | 0.01 |  |",
-    ]
 
 
 @pytest.mark.parametrize(("partitioned", "name"), [(True, "dagster/partition_row_count"), (False, "dagster/row_count")])

@@ -131,6 +131,10 @@ def test_a_refused_challenger_has_its_report(later):
     assert "Version 2 is refused, and version 1 stays" in shown.metadata["headline"].value
     assert shown.metadata["report"].value == str(page)
     assert "version 1 | version 2" in shown.metadata["what changed"].value
+    assert shown.metadata["verdict"].value == "fail"
+    assert shown.metadata["why"].value.startswith("- Refused: ")
+    assert "|  | version 2 | version 1 |" in shown.metadata["measures"].value
+    assert "| Ranking | 0." in shown.metadata["measures"].value
     assert {"report.html", "plots", "bundle"} <= files
 
 
