@@ -156,3 +156,73 @@ def test_the_jackknife_of_average_precision_and_the_bootstrap_agree():
         )
 
         assert drawn == pytest.approx(formula, abs=0.12 * (formula.high - formula.low))
+
+
+def paired(generator, n, *, days=0):
+    """Give labels and two scores that share most of what they know; the first is the better one."""
+    y, first, day = shifted(generator, n, days=days)
+    return y, first, first + 0.5 * generator.normal(size=n), day
+
+
+@pytest.mark.parametrize("days", [0, 40])
+def test_a_difference_of_two_aucs_is_held(days):
+    """Of the same rows, singly and over days."""
+    truth = statistics.delong_paired(*paired(np.random.default_rng(0), 300_000, days=150_000 if days else 0)[:3]).value
+
+    def interval(generator):
+        y, first, second, day = paired(generator, 400, days=days)
+        return statistics.delong_paired(y, first, second, clusters=day)[1:]
+
+    assert 0.91 < covered(interval, truth, seed=11) < 0.985
+
+
+def test_a_difference_drawn_by_the_bootstrap_is_held_and_zero_seldom_refuted():
+    """Precision at capacity of two scores on the same rows, and of two that are equally good."""
+
+    def interval(generator, *, blur):
+        y = generator.random(800) < 0.3
+        known = y + generator.normal(size=800)
+        units = statistics.units_of(800, None, seed=1)
+        tops = [statistics.TopDraws(y, known + by * generator.normal(size=800), units) for by in (0.5, blur)]
+
+        def gap(weights):
+            (rows, hits, _, _), (others, found, _, _) = (top(weights, share=0.2) for top in tops)
+            return hits / rows - found / others
+
+        return statistics.drawn_difference(gap, units, seed=1, resamples=200)[1:]
+
+    y = np.random.default_rng(0).random(1_000_000) < 0.3
+    known = y + np.random.default_rng(1).normal(size=y.size)
+    one, other = (
+        statistics.precision_at(y, known + by * np.random.default_rng(seed).normal(size=y.size), share=0.2)
+        for by, seed in ((0.5, 2), (1.0, 3))
+    )
+
+    assert 0.90 < covered(lambda g: interval(g, blur=1.0), one - other, seed=12, rounds=200) < 0.99
+    assert 0.90 < covered(lambda g: interval(g, blur=0.5), 0.0, seed=13, rounds=200) < 0.99
+
+
+@pytest.mark.parametrize("rate", ["accuracy", "true_positive_rate", "f1", "balanced_accuracy"])
+def test_rates_of_decisions_are_held(rate):
+    """Row by row, at a threshold."""
+    y, score, _ = shifted(np.random.default_rng(0), 1_000_000)
+    truth = statistics.rate(rate, y, score >= 0.8)
+
+    def interval(generator):
+        y, score, _ = shifted(generator, 400)
+        return statistics.rate_interval(rate, y, score >= 0.8)
+
+    assert NOMINAL[0] < covered(interval, truth, seed=14) < NOMINAL[1]
+
+
+def test_means_over_days_and_their_paired_differences_are_held():
+    """Errors that a day shares, of two models on the same rows."""
+    days, n = 30, 600
+    day = np.arange(n) * days // n
+
+    def interval(generator):
+        shared = generator.normal(size=days)[day]
+        first, second = (shared * by + generator.normal(size=n) for by in (1.0, 0.5))
+        return statistics.mean_difference(first + 0.2, second, clusters=day)[1:]
+
+    assert NOMINAL[0] < covered(interval, 0.2, seed=15) < NOMINAL[1]
