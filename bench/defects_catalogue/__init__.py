@@ -1,17 +1,19 @@
 """Defects as they arise in life, one small class each, in files by where they get in."""
 
+from types import ModuleType
+
 from bench._defect_world import Defect
-from bench.defects_catalogue import artefacts, code, data, features, labels, releases, training
+from bench.defects_catalogue import artefacts, code, data, disguised, features, labels, releases, training
 
-FILES = (data, labels, features, code, training, artefacts, releases)
+FILES = (data, labels, features, code, training, artefacts, releases, disguised)
 
 
-def _of(module: object) -> list[type[Defect]]:
+def _of(module: ModuleType) -> list[type[Defect]]:
     """Give the defects of a file in the order in which they stand there."""
     return [
         each
         for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, Defect) and "name" in vars(each)
+        if isinstance(each, type) and each.__module__ == module.__name__ and "name" in vars(each)
     ]
 
 
