@@ -20,9 +20,8 @@ from deltalake import DeltaTable, write_deltalake
 from mlops_assets.digests import sha256_parts, sha256_table
 from mlops_assets.errors import StoreError, UnknownNameError
 from mlops_assets.records import Column
-from mlops_assets.stores import _staging, _table_files, tables
-from mlops_assets.stores._staging import Staging
-from mlops_assets.stores.tables import TableNotFoundError, TableStore
+from mlops_assets.stores.tables import TableNotFoundError, TableStore, files, staging, writing
+from mlops_assets.stores.tables.staging import Staging
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 
@@ -414,8 +413,8 @@ def test_versions_stay_right_over_hundreds_of_commits(store):
 
 def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
     """Row order survives a partition that is split over files."""
-    monkeypatch.setattr(_table_files, "FILE_BYTES", 20_000)
-    monkeypatch.setattr(_table_files, "GROUP_ROWS", 5_000)
+    monkeypatch.setattr(files, "FILE_BYTES", 20_000)
+    monkeypatch.setattr(files, "GROUP_ROWS", 5_000)
     rows = pa.table({"x": random.Random(0).sample(range(10**9), 60_000)})
 
     store.write("x", rows, partition="p")
@@ -427,14 +426,14 @@ def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
 @pytest.mark.parametrize("partition", [None, "p"])
 def test_a_table_made_by_a_rival_meanwhile_is_written_over_not_added_to(store, monkeypatch, partition):
     """Two processes see no table and both write it: the later content stays, never both."""
-    create = tables.create_table_with_add_actions
+    create = writing.create_table_with_add_actions
 
     def with_rival(*arguments, **how):
-        monkeypatch.setattr(tables, "create_table_with_add_actions", create)
+        monkeypatch.setattr(writing, "create_table_with_add_actions", create)
         TableStore(store.root).write("x", delays(1, 2, 3), partition=partition)
         create(*arguments, **how)
 
-    monkeypatch.setattr(tables, "create_table_with_add_actions", with_rival)
+    monkeypatch.setattr(writing, "create_table_with_add_actions", with_rival)
 
     store.write("x", delays(9), partition=partition)
 
@@ -487,7 +486,7 @@ def test_rows_made_ready_before_a_rival_added_a_column_get_it_too(three_days, mo
 
 def test_rows_that_come_in_pieces_are_one_version(three_days, monkeypatch):
     """More than may be held go to files at once, and are the same as if they had come together."""
-    monkeypatch.setattr(_staging, "HELD_BYTES", 2_000)
+    monkeypatch.setattr(staging, "HELD_BYTES", 2_000)
     pieces = [delays(*range(start, start + 100)) for start in range(0, 1000, 100)]
 
     with three_days.begin("raw/delays", [pieces[0].schema], partitioned=True) as write:
@@ -506,7 +505,7 @@ def test_rows_that_come_in_pieces_are_one_version(three_days, monkeypatch):
 
 def test_a_write_that_is_not_committed_leaves_nothing(three_days, monkeypatch):
     """Neither rows nor files."""
-    monkeypatch.setattr(_staging, "HELD_BYTES", 1)
+    monkeypatch.setattr(staging, "HELD_BYTES", 1)
     before = three_days.version("raw/delays"), sorted(three_days.root.rglob("*.parquet"))
 
     with three_days.begin("raw/delays", [delays().schema], partitioned=True) as write:
@@ -518,7 +517,7 @@ def test_a_write_that_is_not_committed_leaves_nothing(three_days, monkeypatch):
 
 def test_pieces_of_what_is_there_commit_nothing_and_leave_no_file(three_days, monkeypatch):
     """Known only once the last piece came, and then the files go."""
-    monkeypatch.setattr(_staging, "HELD_BYTES", 1)
+    monkeypatch.setattr(staging, "HELD_BYTES", 1)
     before = three_days.version("raw/delays"), sorted(three_days.root.rglob("*.parquet"))
 
     three_days.write("raw/delays", delays(1, 11), partition=DAYS[1])
@@ -683,7 +682,7 @@ def test_a_folder_without_leave_to_write_says_what_to_do(store, monkeypatch):
     def full(*args, **kwargs):
         raise OSError("Generic LocalFileSystem error: Unable to copy data: No space left on device (os error 28)")
 
-    monkeypatch.setattr(tables, "create_table_with_add_actions", full)
+    monkeypatch.setattr(writing, "create_table_with_add_actions", full)
 
     with pytest.raises(StoreError, match=r"'x' was not written to .*: the disk is full. Free some space .* unchanged"):
         store.write("x", delays(1))

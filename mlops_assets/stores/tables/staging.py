@@ -10,7 +10,7 @@ import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from mlops_assets.digests import TableDigest
-from mlops_assets.stores._table_files import PartitionFiles
+from mlops_assets.stores.tables.files import PartitionFiles
 
 HELD_BYTES = 1 << 27  # of all partitions of one write together
 

@@ -1,24 +1,29 @@
-"""The types in which a table keeps its columns, and rows brought into them."""
+"""The types in which rows are kept, so that what is read back is what was digested; the columns a table grows to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 
-from mlops_assets.digests import sha256_table
+from mlops_assets.digests import Pieces, sha256_table
 from mlops_assets.errors import StoreError, examples, first_line
-from mlops_assets.stores._table_files import PARTITION
+from mlops_assets.records import Column
+from mlops_assets.stores.tables.files import PARTITION
+
+Rows: TypeAlias = pa.Table | Pieces
 
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
 
 
-def stored_digest(rows: pa.Table, *, table: str) -> str:
-    """Give the digest that `rows` would have as the whole content of `table`, without writing them.
+def schema_of(delta: DeltaTable) -> pa.Schema:
+    """Give the columns of a table, also that of its partitions."""
+    return pa.schema(delta.schema().to_arrow())
 
-    Raises:
-        StoreError: The columns cannot be kept.
-    """
-    return sha256_table(storable(rows, table=table))
+
+def columns_of(schema: pa.Schema) -> tuple[Column, ...]:
+    """Give the columns of the rows, as records name them."""
+    return tuple(Column(name=column.name, dtype=str(column.type)) for column in schema if column.name != PARTITION)
 
 
 def storable(rows: pa.Table, *, table: str) -> pa.Table:
@@ -48,6 +53,48 @@ def storable_schema(schema: pa.Schema, *, table: str) -> pa.Schema:
         raise _unkept(table, error) from error
 
 
+def pieces_of(rows: Rows) -> Iterator[pa.Table]:
+    """Give rows piece by piece."""
+    return iter((rows,)) if isinstance(rows, pa.Table) else rows.pieces()
+
+
+def cast(rows: pa.Table, schema: pa.Schema, *, table: str) -> pa.Table:
+    """Give `rows` in the types of `schema`, as they are where they have them.
+
+    Raises:
+        StoreError: Something would be lost.
+    """
+    try:
+        nested = any(pa.types.is_nested(dtype) for dtype in schema.types)  # those are equal whatever their items' names
+        return rows if rows.schema == schema and not nested else rows.cast(schema)
+    except pa.ArrowException as error:
+        raise _unkept(table, error) from error
+
+
+def _unkept(table: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"Table {table!r} cannot keep these columns: {first_line(error)}. Cast them to numbers, text, booleans, "
+        f"dates or UTC timestamps in microseconds.",
+        table=table,
+    )
+
+
+def stored_digest(rows: pa.Table, *, table: str) -> str:
+    """Give the digest that `rows` would have as the whole content of `table`, without writing them.
+
+    Raises:
+        StoreError: The columns cannot be kept.
+    """
+    return sha256_table(storable(rows, table=table))
+
+
+def _settled(type: pa.DataType) -> pa.DataType:
+    """Give the type that can hold every value of `type` and is kept as it is."""
+    if pa.types.is_timestamp(type):
+        return pa.timestamp("us", tz=type.tz and "UTC")
+    return _SIGNED.get(type, type)
+
+
 def widened(schema: pa.Schema | None, wanted: Iterable[pa.Schema], *, table: str) -> pa.Schema:
     """Give the table's columns first and in its order, then those that are new."""
     columns = {column.name: column.type for column in schema or () if column.name != PARTITION}
@@ -63,15 +110,6 @@ def widened(schema: pa.Schema | None, wanted: Iterable[pa.Schema], *, table: str
     return pa.schema(columns)
 
 
-def aligned(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give `rows` with exactly the columns of `schema`, nulls for those they lack."""
-    if rows.schema == schema:
-        return rows
-    there = dict(zip(rows.column_names, rows.columns, strict=True))
-    nulls = {each.name: pa.nulls(rows.num_rows, each.type) for each in schema if each.name not in there}
-    return pa.table({**nulls, **there}, schema=schema)
-
-
 def delta_schema(schema: pa.Schema, by: Sequence[str], delta: DeltaTable | None) -> Schema:
     """Give `schema` as Delta has it, the columns that are in `delta` already as they are there."""
     known = delta.schema().fields if delta else []
@@ -80,29 +118,10 @@ def delta_schema(schema: pa.Schema, by: Sequence[str], delta: DeltaTable | None)
     return Schema([*known, *(column for column in Schema.from_arrow(new).fields if column.name not in names)])
 
 
-def _settled(type: pa.DataType) -> pa.DataType:
-    """Give the type that can hold every value of `type` and is kept as it is."""
-    if pa.types.is_timestamp(type):
-        return pa.timestamp("us", tz=type.tz and "UTC")
-    return _SIGNED.get(type, type)
-
-
-def cast(rows: pa.Table, schema: pa.Schema, *, table: str) -> pa.Table:
-    """Give `rows` in the types of `schema`.
-
-    Raises:
-        StoreError: A column cannot be kept in its type.
-    """
-    try:
-        nested = any(pa.types.is_nested(dtype) for dtype in schema.types)  # those are equal whatever their items' names
-        return rows if rows.schema == schema and not nested else rows.cast(schema)
-    except pa.ArrowException as error:
-        raise _unkept(table, error) from error
-
-
-def _unkept(table: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"Table {table!r} cannot keep these columns: {first_line(error)}. Cast them to numbers, text, booleans, "
-        f"dates or UTC timestamps in microseconds.",
-        table=table,
-    )
+def aligned(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give `rows` with exactly the columns of `schema`, nulls for those they lack."""
+    if rows.schema == schema:
+        return rows
+    there = dict(zip(rows.column_names, rows.columns, strict=True))
+    nulls = {each.name: pa.nulls(rows.num_rows, each.type) for each in schema if each.name not in there}
+    return pa.table({**nulls, **there}, schema=schema)
