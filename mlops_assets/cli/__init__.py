@@ -1,5 +1,6 @@
 """`mlops`: the commands, in the order of the lifecycle. Each is a thin call of the rooms below."""
 
+import signal
 import sys
 
 import click
@@ -45,6 +46,9 @@ for _command in (
 
 def main() -> None:
     """Run a command; what goes wrong on purpose is said in words, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as behind `&` in a script
+        # Dagster gives SIGTERM what SIGINT has: after its first run nothing but kill -9 would end us.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

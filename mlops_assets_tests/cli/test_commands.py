@@ -1,6 +1,7 @@
 """The commands that people act with: what they say, what they leave on record, and what they say no to."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,19 @@ def test_the_commands_stand_in_the_order_of_the_lifecycle(monkeypatch, capsys):
     assert named[-1] == "audit"
     order = [named.index(name) for name in ("new", "up", "refresh", "train", "approve", "rollback", "status", "audit")]
     assert order == sorted(order)
+
+
+def test_a_command_behind_an_ampersand_of_a_script_can_be_ended(monkeypatch):
+    """There SIGINT is to be ignored; Dagster would give SIGTERM the same, and only kill -9 would be left."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    monkeypatch.setattr(sys, "argv", ["mlops", "--help"])
+    try:
+        main()
+        found = signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert found is signal.default_int_handler
 
 
 @pytest.mark.parametrize("group", [cli, quarantine, contract], ids=lambda group: group.name)
