@@ -10,7 +10,6 @@ import random
 import shutil
 import time
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.home import Home
+from mlops_assets_tests._processes import PROCESSES
 from mlops_assets_tests._shop import MODEL, MODEL_YAML, PACKAGE, grown, no_settings, shop_project
 
 __all__ = ["grown", "no_settings", "shop_project"]
@@ -30,10 +30,6 @@ KILLS_EACH = 30  # of one training at most; then it is left in peace, and the ne
 SEED = int(os.environ.get("MLOPS_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 PARAMS = {"num_iterations": 320, "checkpoint_rounds": 8, "num_leaves": 15, "min_data_in_leaf": 5, "learning_rate": 0.02}
 LOG = logging.getLogger(__name__)
-PROCESSES = get_context("forkserver")  # one that has imported everything and run nothing, so that a start is cheap
-PROCESSES.set_forkserver_preload(
-    ["mlops_assets_tests.claims.test_killed_fit", "lightgbm", "mlflow", "mlops_assets.stores.state"]
-)
 
 
 def train(project: Path, home: Path, seed: int) -> None:

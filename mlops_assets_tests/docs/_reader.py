@@ -17,6 +17,7 @@ from mlops_assets_tests._commands import run, says, stack_up
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<role>\w+)(?: (?P<path>\S+))?)?\n(?P<text>.*?)^```$", re.M | re.S)
 PATIENCE_S = 180.0
+PAUSE_S = 3.0  # a command takes as long to start, on cores that the servers need
 SERVERS = ("dagster", "mlflow", "endpoint")
 USUAL_ENDPOINT = ":8080"
 
@@ -84,5 +85,5 @@ class Reader:
         deadline = time.monotonic() + self.patience_s
         while not says(self.said, expected):
             assert time.monotonic() < deadline, f"{self.command} said:\n{self.said}\ninstead of:\n{expected}"
-            time.sleep(1)
+            time.sleep(PAUSE_S)
             self.type(self.command)

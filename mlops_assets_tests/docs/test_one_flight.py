@@ -9,7 +9,7 @@ from mlops_assets_tests.docs._reader import DOCS, Reader, blocks_of
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1100)
 def test_one_flight_can_be_followed_as_the_page_says(tmp_path: Path):
     """Through the real tables, the real training and the real endpoint, in the order of the page."""
     with ExitStack() as stack:

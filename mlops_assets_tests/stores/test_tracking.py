@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError
 from mlops_assets.records import Column, TableVersion, Window
 from mlops_assets.stores.tracking import Read, Tracking, end_killed_runs
+from mlops_assets_tests._processes import PROCESSES
 
 pytestmark = pytest.mark.slow
 
@@ -281,16 +281,17 @@ def test_long_curves_and_many_params_are_logged_whole(tracking):
     assert len(client.get_run(run_id).data.params) == 150
 
 
+def first_training(folder: Path, model: str) -> None:
+    tracking = Tracking(f"sqlite:///{folder}/mlflow.sqlite", folder / "artifacts")
+    run_id, _ = train(tracking, model)
+    tracking.set_alias(model, run_id, DIGEST, "champion")
+
+
 def test_two_first_trainings_at_once_both_succeed(tmp_path):
     """Two models trained for the first time by two processes do not fall over the making of MLflow's tables."""
-    processes = multiprocessing.get_context("fork")
-
-    def first_training(model: str) -> None:
-        tracking = Tracking(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "artifacts")
-        run_id, _ = train(tracking, model)
-        tracking.set_alias(model, run_id, DIGEST, "champion")
-
-    started = [processes.Process(target=first_training, args=(model,)) for model in ("flight_delay", "air_time")]
+    started = [
+        PROCESSES.Process(target=first_training, args=(tmp_path, model)) for model in ("flight_delay", "air_time")
+    ]
     for process in started:
         process.start()
     for process in started:
