@@ -4,7 +4,7 @@
     python3 dev.py setup          make .venv from requirements.lock; every other command does it too, when needed
     python3 dev.py demo [...]     the whole life of a model on real data (`mlops demo --help` has the options)
     python3 dev.py up [...]       the servers without the replay (`mlops up --help`)
-    python3 dev.py test [...]     all tests; further arguments go to pytest
+    python3 dev.py test [...]     all tests, on as many cores as there are; with arguments, what they tell pytest to run
     python3 dev.py check          lint, format, types, floors, spelling, then all tests
     python3 dev.py lock [...]     write requirements.lock anew from pyproject.toml; `--upgrade` takes newer versions
 
@@ -25,6 +25,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 TOOLS = ROOT / ".tools"
 TORCH = "2.13.0"  # not in the lock: on Linux its usual wheel brings gigabytes for graphics cards
+MOST_WORKERS = 4  # each may hold a stack of servers, about 2 GB
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed-from"  # where this .venv was made, then what it holds once that is installed
 
@@ -91,7 +92,16 @@ def test(*arguments):
     torch()
     if not (shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
         debian("postgresql", needed_by="the tests of the production databases", without="they are skipped")
-    return call(BIN / "python", "-m", "pytest", *arguments)
+    if not shutil.which("redis-server"):
+        debian("redis-server", needed_by="the tests of the Redis store", without="they fail")
+    return call(BIN / "python", "-m", "pytest", *(arguments or everything_at_once()))
+
+
+def everything_at_once():
+    """Give the options for all tests: each file on one worker, the longest first, and a short account at the end."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = ("-n", min(cores, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder") if cores > 1 else ()
+    return (*workers, "--durations", 25, "--tb", "short", "-r", "fEs")
 
 
 def check():

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,14 +26,8 @@ SIZE = {"width": 1600, "height": 1000}
 
 
 def chromium() -> str | None:
-    """Find Chromium: `MLOPS_CHROMIUM`, then the path. In CI, as root, Debian's is installed when there is none."""
-    found = os.environ.get("MLOPS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", "-q", *step], env=quiet, check=True, stdout=subprocess.DEVNULL)
-        return shutil.which("chromium")
-    return found
+    """Find Chromium: `MLOPS_CHROMIUM`, then the path."""
+    return os.environ.get("MLOPS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Real servers for tests: found or installed, started on sockets or free ports of their own, stopped at the end."""
+"""Real servers for tests: found, started on sockets or free ports of their own, stopped at the end."""
 
 import itertools
 import os
@@ -58,21 +58,7 @@ def running_postgres(binaries: Path) -> Iterator[PostgresServer]:
 
 
 def postgres_binaries() -> Path | None:
-    """Find the newest PostgreSQL on this machine: `MLOPS_PG_BIN`, then Debian's places, then the path.
-
-    In CI, as root, Debian's package is installed when there is none.
-    """
-    if found := _postgres_here():
-        return found
-    if os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
-            subprocess.run(["apt-get", "-q", *step], env=quiet, check=True, stdout=subprocess.DEVNULL)
-        return _postgres_here()
-    return None
-
-
-def _postgres_here() -> Path | None:
+    """Find the newest PostgreSQL on this machine: `MLOPS_PG_BIN`, then Debian's places, then the path."""
     places: list[Path] = []
     if named := os.environ.get("MLOPS_PG_BIN"):
         places.append(Path(named))
@@ -117,7 +103,7 @@ def _run(server: PostgresServer, program: str, *arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL for the whole session; skips where there is none and none may be installed."""
+    """A PostgreSQL for the whole session; skips where there is none; `dev.py` installs it where it may."""
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL here: install it, or name the folder of initdb and pg_ctl in MLOPS_PG_BIN")
@@ -225,15 +211,9 @@ def running_redis(program: Path) -> Iterator[RedisServer]:
 
 
 def redis_program() -> Path | None:
-    """Find redis-server: `MLOPS_REDIS_SERVER`, then the path; in CI, as root, Debian's package is installed."""
-    if found := os.environ.get("MLOPS_REDIS_SERVER") or shutil.which("redis-server"):
-        return Path(found)
-    if os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "-y", "--no-install-recommends", "redis-server"]):
-            subprocess.run(["apt-get", "-q", *step], env=quiet, check=True, stdout=subprocess.DEVNULL)
-        return Path(shutil.which("redis-server") or "redis-server")
-    return None
+    """Find redis-server: `MLOPS_REDIS_SERVER`, then the path."""
+    found = os.environ.get("MLOPS_REDIS_SERVER") or shutil.which("redis-server")
+    return Path(found) if found else None
 
 
 @pytest.fixture(scope="session")

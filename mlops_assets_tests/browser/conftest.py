@@ -19,9 +19,9 @@ PROJECT = Path(mlops_assets.__file__).parent.parent
 QUIET = datetime(2013, 1, 1, 1, tzinfo=UTC)  # before the first day of data is over, so that nothing starts by itself
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium; skips where there is none and none may be installed."""
+    """Headless Chromium; skips where there is none; `dev.py` installs it where it may."""
     executable = chromium()
     if executable is None:
         pytest.skip("no Chromium here: install it, or name it in MLOPS_CHROMIUM")
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def open_dagster(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Path | None], Dagster]]:

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from mlops_assets.cli import processes
-from mlops_assets.cli.stack import StackState, read_state
+from mlops_assets.cli.stack import StackState, any_port, read_state
 from mlops_assets.governance import Event
 from mlops_assets.governance.audit import gaps
 from mlops_assets.records import AuditEntry
@@ -76,10 +76,11 @@ class Life:
         return run("mlops", *arguments, "--home", str(self.home.root), cwd=self.shop.project.root)
 
     def start(self) -> None:
-        """Start the stack, and wait until it answers."""
+        """Start the stack, and wait until it answers; on ports that no other test looks for at the same time."""
+        ports = (f"--{name}-port={any_port()}" for name in ("dagster", "mlflow", "endpoint"))
         with self.log.open("wb") as output:
             self.supervisor = subprocess.Popen(
-                [BIN / "mlops", "up", "--home", str(self.home.root)],
+                [BIN / "mlops", "up", "--home", str(self.home.root), *ports],
                 cwd=self.shop.project.root,
                 env=environment(MLOPS_SENSOR_INTERVAL_S="1"),
                 stdout=output,

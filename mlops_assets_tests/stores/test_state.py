@@ -125,15 +125,15 @@ def test_content_without_a_canonical_form_is_refused_and_leaves_no_gap(state):
 
 
 @pytest.mark.parametrize("table", ["mlops_audit", "mlops_approvals", "mlops_retraining", "mlops_versions"])
-@pytest.mark.parametrize("change", ["UPDATE {} SET model = 'x'", "DELETE FROM {}", "TRUNCATE {}"])
-def test_the_database_itself_refuses_changes(state, url, table, change):
+def test_the_database_itself_refuses_changes(state, url, table):
     """Not even a connection past the library may change what is written."""
-    if change.startswith("TRUNCATE") and url.startswith("sqlite"):
-        pytest.skip("SQLite has no TRUNCATE")
     fill_every_table(state)
+    changes = ["UPDATE {} SET model = 'x'", "DELETE FROM {}"]
+    changes += ["TRUNCATE {}"] * url.startswith("postgresql")  # SQLite has none
 
-    with pytest.raises(sa.exc.DBAPIError, match="append-only"), raw_connection(url).begin() as connection:
-        connection.exec_driver_sql(change.format(table))
+    for change in changes:
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), raw_connection(url).begin() as connection:
+            connection.exec_driver_sql(change.format(table))
 
     assert state.audit_verify() == 1
     assert state.version_of("m", "b" * 64) == 1
