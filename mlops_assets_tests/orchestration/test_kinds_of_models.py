@@ -37,6 +37,7 @@ KINDS = {
 }
 ANSWERS = {"back by post": {"back by post": 5.0, "kept": -2.0}, "back by hand": {"back by hand": 4.0}}
 OWN_FILES = {"own bins of classes": BINS, "own network": CONV}
+CALIBRATED = {"lightgbm of classes": {"calibration": "temperature", "validation_days": 5}}
 METRIC = {
     "binary": {"primary_metric": "auc"},
     "multiclass": {"primary_metric": "macro_auc"},
@@ -80,7 +81,7 @@ def folder_of(shop, root, kind):
         "task": task,
         "classes": CLASSES if task == "multiclass" else [],
         "value": {"answers": ANSWERS, "unit": "EUR"} if task == "multiclass" else None,
-        "training": {**base["training"], "trainer": trainer, "params": params},
+        "training": {**base["training"], "trainer": trainer, "params": params, **CALIBRATED.get(kind, {})},
         "gate": {**base["gate"], **METRIC[task], "minimum_per_class": 10, "behaviour": {"missing": 2}},
         "monitor": {**base["monitor"], "minimum_rows": 200, "performance": {"minimum_labelled_rows": 200}},
     }
