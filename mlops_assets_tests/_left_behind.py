@@ -1,7 +1,8 @@
 """Each file of tests gives its process back as it was found; one that does not fails, and says what it left.
 
-Signals, environment, working folder, processes, listening ports and temporary files are looked at before the first and
-after the last test of a file. What a fixture of the whole run made may stay until the run ends.
+Signals, environment, working folder, processes and listening ports are looked at before the first and after the last
+test of a file. What a fixture of the whole run made may stay until the run ends. Temporary files, which whoever is
+killed leaves, go at the end with a folder of the run's own.
 """
 
 import os
@@ -21,7 +22,6 @@ import pytest
 PATIENCE_S = 10.0  # a process that was told to end may take a moment
 MARK = "TESTED_BY"  # what we start has it in its environment, however far from us it goes
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # Python's own; they end with us
-HELPERS_FOLDER = "pymp-"
 READ = ("MLOPS_", "DAGSTER_", "AWS_", "PYTHON", "NO_PROXY")  # of these no new one may stay; libraries set others
 LISTENING = "0A"
 
@@ -35,7 +35,6 @@ class Traces:
     folder: str
     processes: dict[int, str]
     ports: frozenset[int]
-    files: frozenset[str]
 
     def since(self, before: "Traces", *, allowed: "Lasting") -> list[str]:
         """Say, one line each, what has changed and was not allowed to."""
@@ -53,7 +52,6 @@ class Traces:
         for pid in self.processes.keys() - before.processes.keys() - allowed.processes:
             lines.append(f"process {pid} runs: {self.processes[pid]}")
         lines += [f"port {port} listens" for port in sorted(self.ports - before.ports - allowed.ports)]
-        lines += [f"{name} is in the temporary folder" for name in sorted(self.files - before.files - allowed.files)]
         return lines
 
 
@@ -64,14 +62,12 @@ class Lasting:
     settings: set[str] = field(default_factory=set)
     processes: set[int] = field(default_factory=set)
     ports: set[int] = field(default_factory=set)
-    files: set[str] = field(default_factory=set)
 
     def add(self, before: Traces, after: Traces) -> None:
         changed = before.settings.items() ^ after.settings.items()
         self.settings |= {name for name, _ in changed}
         self.processes |= after.processes.keys() - before.processes.keys()
         self.ports |= after.ports - before.ports
-        self.files |= after.files - before.files
 
 
 class LeftBehind:
@@ -146,7 +142,6 @@ class LeftBehind:
             os.getcwd(),
             self._processes(),
             _ports(),
-            frozenset(name for name in os.listdir(self.temporary) if not name.startswith(HELPERS_FOLDER)),
         )
 
     def _processes(self) -> dict[int, str]:

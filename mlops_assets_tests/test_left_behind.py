@@ -16,7 +16,6 @@ LEAVES = {
     "a_setting": "import os\ndef test_it(): os.environ['MLOPS_HOME'] = 'elsewhere'\n",
     "a_folder": "import os\ndef test_it(): os.chdir('/')\n",
     "a_port": "import socket\ndef test_it(): globals()['server'] = socket.create_server(('127.0.0.1', 0))\n",
-    "a_file": "import tempfile\ndef test_it(): tempfile.mkstemp(prefix='forgotten')\n",
     "a_process": """\
 import subprocess
 
@@ -28,7 +27,6 @@ SAID = {
     "a_setting": "the variable MLOPS_HOME is 'elsewhere', before None",
     "a_folder": "the working folder is /, before",
     "a_port": "listens",
-    "a_file": "forgotten",
     "a_process": "runs: sleep 601",
 }
 TIDY = """\
