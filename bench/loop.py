@@ -24,15 +24,16 @@ from rich.console import Console
 from mlops_assets.cli.closing import show
 from mlops_assets.cli.demo import FLAGSHIP, LIVE_FROM, play
 from mlops_assets.cli.project import Project
+from mlops_assets.features.columns import as_arrays
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.comparing import Month, Scorer, by_month, logged_inputs
 from mlops_assets.orchestration.steps.learning import policy_of
-from mlops_assets.orchestration.steps.vectorizing import vectorized
+from mlops_assets.orchestration.steps.training_sets import LABEL, times_of
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.home import Home
-from mlops_assets.training import fit, trainer_named
+from mlops_assets.training import TrainingData, fit, trainer_named
 
 GOAL = 0.03  # AUC above the static model, averaged over May to December
 MOST_PER_MONTH = 2
@@ -42,9 +43,18 @@ def static_model(folder: ModelFolder, stores: Home) -> Scorer:
     """Fit the model once on all rows of the first training set, its hold-out included, and give its scores."""
     first = stores.state.versions(folder.name)[0]
     training_set = msgspec.json.decode(first.record_json, type=TrainingSet)
-    rows = stores.tables.read(training_set.table, version=training_set.version)
     vectorizer = LoadedBundle.of(stores, folder.name, first.bundle_sha256).vectorizer
-    fitted = fit(policy_of(folder), vectorized(folder, training_set, rows))
+    rows = stores.tables.read(training_set.table, version=training_set.version)
+    data = TrainingData(
+        X=vectorizer.vector(as_arrays(rows, vectorizer.plan.inputs)),
+        y=rows[LABEL].to_numpy(),
+        task=folder.declaration.task,
+        times=times_of(rows),
+        names=vectorizer.names,
+        categorical=vectorizer.categorical,
+        classes=folder.declaration.classes,
+    )
+    fitted = fit(policy_of(folder), data)
     trainer = trainer_named(fitted.trainer)
     return lambda sealed: trainer.score(fitted.parts, vectorizer.vector(logged_inputs(sealed, vectorizer)))
 

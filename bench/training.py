@@ -9,8 +9,8 @@ takes minutes, and kept in `.tools/bench_training`. Ours is all that a release d
 vectorize, fit, assemble and keep the bundle, digest, register, track in MLflow with its model, judge with intervals,
 slices, baselines and a champion, draw the report. Bare is `lightgbm.Dataset` and `lightgbm.train` with the same
 parameters on one thread. Each is a process of its own; imports and the making of MLflow's tables are left out, for a
-process does them once. CPU seconds count, since wall time says more about the neighbours; memory is what the process
-grew by at most, in multiples of the training matrix.
+process does them once. Wall time is what the goal is about, and means something on an idle machine alone; CPU seconds
+are told beside it. Memory is what the process grew by at most, in multiples of the training matrix.
 """
 
 import argparse
@@ -37,12 +37,12 @@ MOST_OVERHEAD, MOST_MEMORY = 1.25, 2.5
 
 # Where time goes: each function is timed in the module that calls it, less what is timed inside it.
 STEPS = (
-    ("steps.learning", "parts_of", "part rows"),
-    ("steps.judging", "parts_of", "part rows"),
     ("steps.judging", "details_of", "levels to search"),
-    ("steps.learning", "sha256_table", "digest rows"),
-    ("steps.learning", "fit", "fit"),
-    ("steps.learning", "make_bundle", "vectors, scores, profile, bundle"),
+    ("steps.learning", "vectorized", "read, vectorize and digest rows"),
+    ("steps.learning", "fit", "fit, with the profile beside it"),
+    ("steps.learning", "_repeats", "two trial fits"),
+    ("steps.learning", "bundle_of", "scores, bundle"),
+    ("steps.judging", "parts_of", "part rows to judge"),
     ("steps.learning", "mlflow_model", "MLflow's model"),
     ("steps.judging", "fit_baseline", "fit the baseline"),
     ("steps.judging", "vectors_of", "vectors to judge"),
@@ -114,7 +114,6 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
     from mlops_assets.orchestration.steps.training_sets import training_rows_of
     from mlops_assets.records import TrainingSet
     from mlops_assets.stores.releases import Release
-    from mlops_assets.stores.tables import TableStore
 
     project = Project.find(str(home))
     folder, stores = project.models[MODEL], project.home
@@ -123,7 +122,6 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
     clock = Clock()
     for module, function, name in STEPS:
         clock.watch(import_module(f"mlops_assets.orchestration.{module}"), function, name)
-    clock.watch(TableStore, "read", "read rows")
     at, peak, wall = training_set.cut_off, grown(), time.perf_counter()
     version = learning.fit_model(folder, stores, training_set, tags={}, requester="bench")
     stores.releases.put(
@@ -139,10 +137,11 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
     )
     judging.evaluate(folder, stores, training_set, version, at=at)
     found = {"wall_s": time.perf_counter() - wall, "cpu_s": sum(clock.spent.values()), "grown_mb": peak()}
+    steps = dict(clock.spent)
     rows = training_rows_of(stores, training_set, part="train")
     bundle = judging.LoadedBundle.of(stores, MODEL, version.sha256)
     np.savez(arrays, X=judging.vectors_of(bundle, rows, stores), y=rows["__label"].to_numpy())
-    told = {"params": version.params, "categorical": list(bundle.vectorizer.categorical), "steps": clock.spent}
+    told = {"params": version.params, "categorical": list(bundle.vectorizer.categorical), "steps": steps}
     return {**found, **told, "mlflow": mlflow.__version__}
 
 
@@ -215,8 +214,9 @@ def told(mine: dict[str, Any], floor: dict[str, Any]) -> None:
     print(f"\n{rows:,} rows x {columns} features, a matrix of {matrix_mb:.0f} MB")
     for name, found in (("train and judge", mine), ("bare lightgbm.train", floor)):
         print(f"  {name:<34}{found['cpu_s']:8.2f} CPU s{found['wall_s']:9.2f} s{found['grown_mb']:9.0f} MB")
-    ratio, memory = mine["cpu_s"] / floor["cpu_s"], mine["grown_mb"] / matrix_mb
-    print(f"  {'ours / bare':<34}{ratio:8.2f}   (goal <= {MOST_OVERHEAD})")
+    cpu, wall = (mine[unit] / floor[unit] for unit in ("cpu_s", "wall_s"))
+    memory = mine["grown_mb"] / matrix_mb
+    print(f"  {'ours / bare':<34}{cpu:8.2f} CPU  {wall:8.2f} wall   (goal <= {MOST_OVERHEAD} wall)")
     print(f"  {'memory / matrix':<34}{memory:8.2f}   (goal <= {MOST_MEMORY})\n")
     for name, spent in sorted(mine["steps"].items(), key=lambda each: -each[1]):
         print(f"  {name:<34}{spent:8.2f} CPU s")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench._defect_world import Defect, Trial
-from mlops_assets.orchestration.steps import learning
+from mlops_assets.orchestration.steps import vectorizing
 from mlops_assets.orchestration.steps.training_sets import HOLDOUT, TRAIN
 from mlops_assets.records import TrainingSet
 from mlops_assets.training import TrainingData
@@ -64,7 +64,7 @@ class TestSetReuse(Defect):
     what = "the fit takes all rows of the training set, what is held out included"
 
     def fitting(self) -> AbstractContextManager[Any]:
-        return patch.object(learning, "parts_of", lambda rows: {TRAIN: rows, HOLDOUT: rows.slice(0, 0)})
+        return patch.object(vectorizing, "parts_of", lambda rows: {TRAIN: rows, HOLDOUT: rows.slice(0, 0)})
 
 
 class MisalignedLabels(Defect):
@@ -127,8 +127,8 @@ class FilteredTraining(Defect):
             mask = pa.array((learnt["__label"].to_numpy() == 1) | kept)
             return {**parts, TRAIN: learnt.filter(mask)}
 
-        parts_of = learning.parts_of
-        return patch.object(learning, "parts_of", few)
+        parts_of = vectorizing.parts_of
+        return patch.object(vectorizing, "parts_of", few)
 
 
 def _fitting(change: Callable[[TrainingData], TrainingData]) -> AbstractContextManager[Any]:

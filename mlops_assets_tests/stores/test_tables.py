@@ -423,6 +423,19 @@ def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
     assert store.read("x").equals(rows)
 
 
+def test_pieces_are_the_rows_of_a_version_in_their_order(store, monkeypatch):
+    """A row group each, whatever was written since."""
+    monkeypatch.setattr(files, "GROUP_ROWS", 400)
+    rows = pa.table({"x": random.Random(0).sample(range(10**6), 1_000)})
+    first = store.write("x", rows)
+    store.write("x", rows.slice(0, 1))
+
+    pieces = list(store.pieces("x", version=first.version))
+
+    assert [len(piece) for piece in pieces] == [400, 400, 200]
+    assert pa.concat_tables(pieces).equals(rows)
+
+
 @pytest.mark.parametrize("partition", [None, "p"])
 def test_a_table_made_by_a_rival_meanwhile_is_written_over_not_added_to(store, monkeypatch, partition):
     """Two processes see no table and both write it: the later content stays, never both."""

@@ -1,7 +1,7 @@
 """From a training set to a model version: the fit, the bundle, and what it takes to make it again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.digests import sha256_table
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, feature_columns, score_columns
@@ -20,16 +19,9 @@ from mlops_assets.orchestration.steps.promising import promise
 from mlops_assets.orchestration.steps.recipes import circumstances, keep_recipe, recipe_of
 from mlops_assets.orchestration.steps.reporting import LEARNING
 from mlops_assets.orchestration.steps.resuming import checkpoint_of
-from mlops_assets.orchestration.steps.training_sets import (
-    LABEL,
-    TRAIN,
-    parts_of,
-    reads_of,
-    some_of,
-    spread_over,
-)
+from mlops_assets.orchestration.steps.training_sets import reads_of, spread_over
 from mlops_assets.orchestration.steps.tuning import tuned
-from mlops_assets.orchestration.steps.vectorizing import vectorized
+from mlops_assets.orchestration.steps.vectorizing import Vectorized, vectorized
 from mlops_assets.records import (
     FeatureVectorSpec,
     ModelVersion,
@@ -37,9 +29,9 @@ from mlops_assets.records import (
 )
 from mlops_assets.stores.home import Home
 from mlops_assets.training import (
-    Checkpoint,
     Fitted,
     Golden,
+    TrainingData,
     TrainingPolicy,
     assemble_bundle,
     fit,
@@ -52,48 +44,25 @@ from mlops_assets.training import (
 
 Array = npt.NDArray[Any]
 
-GOLDEN_ROWS = 16
-SCORED_ROWS = 50_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
+SCORED_ROWS = 20_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A fitted model, the policy it was fitted by and the parts of its bundle, kept nowhere yet."""
-
-    policy: TrainingPolicy
-    fitted: Fitted
-    parts: dict[str, bytes]
-
-
-def make_bundle(
-    folder: ModelFolder,
-    training_set: TrainingSet,
-    rows: pa.Table,
-    *,
-    threads: int | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> Made:
-    """Fit on `rows`, the training part of a training set, and assemble the bundle; nothing else is kept.
-
-    `threads` changes the speed only; by default the trainer decides. A long fit goes on from `checkpoint`.
-    """
-    declared, name, policy = folder.declaration, folder.name, policy_of(folder)
-    data = vectorized(folder, training_set, rows)
-    fitted = fit(policy, data, own=folder.trainer_source, threads=threads, checkpoint=checkpoint)
-    scored = spread_over(rows.num_rows, SCORED_ROWS)
-    scores = score(fitted.trainer, fitted.parts, data.X[scored])
-    levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
-    profile = Profile.of(feature_columns(data.names, data.X), levels=levels)
+def bundle_of(
+    folder: ModelFolder, training_set: TrainingSet, rows: Vectorized, fitted: Fitted, profile: Profile
+) -> dict[str, bytes]:
+    """Give the parts of the bundle of a fitted model; `profile` is that of the features it has learnt from."""
+    declared = folder.declaration
+    scored = rows.data.X[spread_over(len(rows.data), SCORED_ROWS)]
+    scores = score(fitted.trainer, fitted.parts, scored)
     profile |= Profile.of(score_columns(scores, classes=declared.classes))
-    shown = spread_over(len(scored), GOLDEN_ROWS)
-    parts = assemble_bundle(
+    return assemble_bundle(
         fitted,
         spec=training_set.spec,
         features_source=folder.features_source,
         profile=profile.to_json(),
-        golden=_golden(rows.take(pa.array(scored[shown])), training_set.spec, scores[shown]),
+        golden=_golden(rows.shown, training_set.spec, score(fitted.trainer, fitted.parts, rows.data.X[rows.places])),
         meta={
-            "model": name,
+            "model": folder.name,
             "task": declared.task,
             "training_set_sha256": training_set.sha256,
             "label": folder.label_meaning,
@@ -101,7 +70,12 @@ def make_bundle(
             **_decision(declared, scores),
         },
     )
-    return Made(policy, fitted, parts)
+
+
+def profile_of(training_set: TrainingSet, rows: Vectorized) -> Profile:
+    """Count the features of the rows to learn from."""
+    levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
+    return Profile.of(feature_columns(rows.data.names, rows.data.X), levels=levels)
 
 
 def fit_model(
@@ -113,28 +87,31 @@ def fit_model(
     """
     declared, name = folder.declaration, folder.name
     promise(folder, stores, training_set)
-    rows = parts_of(stores.tables.read(training_set.table, version=training_set.version))
-    folder, trials = tuned(folder, stores, training_set, policy_of(folder), rows[TRAIN])
-    checkpoint = checkpoint_of(folder, stores, training_set, policy_of(folder))
-    made = make_bundle(folder, training_set, rows[TRAIN], checkpoint=checkpoint)
-    fitted, parts = made.fitted, made.parts
-    recipe = recipe_of(folder, made.policy)
+    rows = vectorized(folder, training_set, stores.tables.pieces(training_set.table, version=training_set.version))
+    folder, trials = tuned(folder, stores, training_set, policy_of(folder), rows.data)
+    policy = policy_of(folder)
+    checkpoint = checkpoint_of(folder, stores, training_set, policy)
+    with ThreadPoolExecutor(1) as beside:  # counting leaves a fit alone; another fit could change its threads
+        profile = beside.submit(profile_of, training_set, rows)
+        fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint)
+    parts = bundle_of(folder, training_set, rows, fitted, profile.result())
+    recipe = recipe_of(folder, policy)
     keep_recipe(stores, recipe)
     sha256 = stores.bundles.save(name, parts)
     record = reproducibility_record(
         fitted,
         training_set=training_set,
-        rows={part: sha256_table(held) for part, held in rows.items()},
+        rows=rows.sha256,
         recipe=recipe,
         parts=parts,
         circumstances=circumstances(folder.path, also=folder.trainer_needs),
-        repeats=_repeats(folder, training_set, rows[TRAIN], made.policy),
+        repeats=_repeats(folder, policy, rows.data),
     )
     version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
     run_id, url = stores.tracking.log_training(
         name,
         params=fitted.params,
-        metrics={"rounds": float(fitted.rounds), "train_rows": float(rows[TRAIN].num_rows)},
+        metrics={"rounds": float(fitted.rounds), "train_rows": float(len(rows.data))},
         curves=fitted.curves,
         tags={
             **tags,
@@ -144,7 +121,7 @@ def fit_model(
         },
         datasets=reads_of(training_set),
         artifacts=parts,
-        mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), some_of(rows[TRAIN], GOLDEN_ROWS)),
+        mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows.shown),
     )
     stores.tracking.log_trials(run_id, trials)
     result = ModelVersion(
@@ -167,7 +144,7 @@ def fit_model(
         subject={"model": name, "version": version, "bundle_sha256": sha256},
         data={
             "training_set_sha256": training_set.sha256,
-            "rows": rows[TRAIN].num_rows,
+            "rows": len(rows.data),
             "requested_by": requester,
             "sources": {s.table: s.sha256 for s in training_set.sources},
             **({"trials": len(trials)} if trials else {}),
@@ -178,12 +155,11 @@ def fit_model(
     return result
 
 
-def _repeats(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table, policy: TrainingPolicy) -> bool:
+def _repeats(folder: ModelFolder, policy: TrainingPolicy, data: TrainingData) -> bool:
     """Tell whether the trainer gives the same bytes twice on some of the rows; on a cluster it is not asked to."""
     if policy.distributed:
         return True
-    tried = rows.take(pa.array(tried_rows(rows[LABEL].to_numpy(), folder.declaration.task)))
-    return fits_alike(policy, vectorized(folder, training_set, tried), own=folder.trainer_source)
+    return fits_alike(policy, data.take(tried_rows(data.y, data.task)), own=folder.trainer_source)
 
 
 def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> dict[str, object]:

@@ -11,20 +11,22 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from mlops_assets.digests import sha256_bytes, sha256_parts, sha256_table
+from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import GovernanceError, MlopsError, UnknownNameError, examples
 from mlops_assets.features import FeatureModule, FeaturePlan, build_spec
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.learning import Made, make_bundle
+from mlops_assets.orchestration.steps.learning import bundle_of, policy_of, profile_of
 from mlops_assets.orchestration.steps.recipes import circumstances, folder_as_recorded, kept_recipe
 from mlops_assets.orchestration.steps.row_differences import first_difference
 from mlops_assets.orchestration.steps.training_sets import TRAIN, parts_of, rebuild_training_set
+from mlops_assets.orchestration.steps.vectorizing import vectorized
 from mlops_assets.records import FeatureVectorSpec, ModelVersion, Recipe, Reproduction, ReproductionLevel, TrainingSet
 from mlops_assets.stores.history import history, version_at
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import TableNotFoundError, stored_digest
+from mlops_assets.training import Fitted, fit
 from mlops_assets.training.reproducibility import (
     LIBRARY,
     MACHINE,
@@ -140,19 +142,21 @@ def _fit_again(
     rows = _rows(folder, stores, made, found)
     if rows is None:
         return
-    learnt = parts_of(rows)[TRAIN]
     module = FeatureModule.load(folder.features_source, name=folder.name)
     plan = FeaturePlan(module, made.spec.views)
-    spec = build_spec(module, plan.views, as_arrays(learnt, plan.inputs))
+    spec = build_spec(module, plan.views, as_arrays(parts_of(rows)[TRAIN], plan.inputs))
     found.causes += _differing_vectors(made.spec, spec)
-    again = replace(made, spec=spec, sha256=stored_digest(rows, table=made.table))
+    again = replace(made, spec=spec, sha256=stored_digest(rows, table=made.table), rows=rows.num_rows)
+    learnt = vectorized(folder, again, [rows])
+    profile = profile_of(again, learnt)
     for count in threads[:1] if found.causes else threads:
-        fit = make_bundle(folder, again, learnt, threads=count)
+        fitted = fit(policy_of(folder), learnt.data, own=folder.trainer_source, threads=count)
         if not found.fits:
-            found.causes += _differing_params(version, fit.fitted.params)
-            if not found.causes:
-                found.causes += _untrue(record, again, fit, parts_of(rows), recipe)
-        found.fits[count] = {name: sha256_bytes(data) for name, data in fit.parts.items()}
+            found.causes += _differing_params(version, fitted.params)
+        parts = bundle_of(folder, again, learnt, fitted, profile)
+        if not found.fits and not found.causes:
+            found.causes += _untrue(record, again, fitted, parts, learnt.sha256, recipe)
+        found.fits[count] = {name: sha256_bytes(data) for name, data in parts.items()}
 
 
 def _rows(folder: ModelFolder, stores: Home, made: TrainingSet, found: _Found) -> pa.Table | None:
@@ -232,13 +236,15 @@ def _differing_params(version: ModelVersion, now: Mapping[str, object]) -> list[
 
 
 def _untrue(
-    record: Mapping[str, str], made: TrainingSet, fit: Made, rows: Mapping[str, pa.Table], recipe: Recipe
+    record: Mapping[str, str],
+    made: TrainingSet,
+    fitted: Fitted,
+    parts: Mapping[str, bytes],
+    rows: Mapping[str, str],
+    recipe: Recipe,
 ) -> list[str]:
     """Tell which facts on record are not those of a fit whose rows, code and parameters are as they were."""
-    digests = {part: sha256_table(held) for part, held in rows.items()}
-    now = reproducibility_record(
-        fit.fitted, training_set=made, rows=digests, recipe=recipe, parts=fit.parts, circumstances={}
-    )
+    now = reproducibility_record(fitted, training_set=made, rows=rows, recipe=recipe, parts=parts, circumstances={})
     return [
         f"The record was changed: {name} is {record.get(name)} there, and {fact} of what it was made of."
         for name, fact in now.items()

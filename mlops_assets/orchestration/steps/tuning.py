@@ -2,20 +2,17 @@
 
 from dataclasses import replace
 
-import pyarrow as pa
-
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.resuming import fit_sha256
-from mlops_assets.orchestration.steps.vectorizing import vectorized
 from mlops_assets.records import TrainingSet, Trial
 from mlops_assets.stores.home import Home
-from mlops_assets.training import TrainingPolicy, tune
+from mlops_assets.training import TrainingData, TrainingPolicy, tune
 
 
 def tuned(
-    folder: ModelFolder, stores: Home, training_set: TrainingSet, policy: TrainingPolicy, rows: pa.Table
+    folder: ModelFolder, stores: Home, training_set: TrainingSet, policy: TrainingPolicy, data: TrainingData
 ) -> tuple[ModelFolder, tuple[Trial, ...]]:
-    """Give the folder as if the best parameters found on `rows` had been declared, and all that were tried.
+    """Give the folder as if the best parameters found on `data` had been declared, and all that were tried.
 
     A folder that declares no tuning is given back as it is. What goes on record with the version is what was found, so
     that nobody has to search to make the version again.
@@ -23,7 +20,6 @@ def tuned(
     if policy.tuning is None:
         return folder, ()
     key = fit_sha256(folder, training_set, policy)
-    data = vectorized(folder, training_set, rows)
     with stores.studies.opened(folder.name, key) as storage:
         found, trials = tune(policy, data, own=folder.trainer_source, storage=storage, study=key)
     return replace(folder, declaration=folder.declaration.model_copy(update={"training": found})), trials

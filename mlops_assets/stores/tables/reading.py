@@ -1,6 +1,7 @@
 """Rows and versions come out of a table."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -49,10 +50,31 @@ class TableReading(OpenTables):
         if not paths:
             return schema.empty_table().select(wanted)
         stored = pa.schema([column for column in schema if column.name in wanted])
-        try:
+        with self._readable(table, version, keys):
             # Arrow's own pool asks for huge pages, and making room for them can cost more than the reading itself.
             pool = pa.system_memory_pool()
             return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted, memory_pool=pool)
+
+    def pieces(self, table: str, *, version: int | None = None) -> Iterator[pa.Table]:
+        """Give all rows as `read` does, a row group at a time, of which one is in memory.
+
+        Raises:
+            TableNotFoundError: There is no such table or version.
+        """
+        with self._lock:
+            handle = self._at(table, version)
+            schema, files = schema_of(handle.delta), files_of(handle.delta, self._folder(table))
+        schema = pa.schema([column for column in schema if column.name != PARTITION])
+        with self._readable(table, version, handle.ledger):
+            for fragment in ds.dataset([path for _, path in files], schema=schema, format="parquet").get_fragments():
+                for group in fragment.split_by_row_group():
+                    yield group.to_table(schema=schema, memory_pool=pa.system_memory_pool())
+
+    @contextmanager
+    def _readable(self, table: str, version: int | None, keys: Collection[str]) -> Iterator[None]:
+        """Say what has become of a file that a version names and nobody can read."""
+        try:
+            yield
         except OSError as error:
             if isinstance(error, FileNotFoundError) and version not in (None, self.version(table).version):
                 raise TableNotFoundError(

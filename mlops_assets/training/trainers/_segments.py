@@ -12,9 +12,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from mlops_assets.records import Params
-from mlops_assets.training.trainer import Array, Mask
+from mlops_assets.training.trainer import Array
+
+Rows = slice | npt.NDArray[Any]
 
 SEEDS = ("data_random_seed", "bagging_seed", "feature_fraction_seed", "extra_seed", "drop_seed", "objective_seed")
 
@@ -40,7 +43,8 @@ class Growth(msgspec.Struct):
         data: Any,
         rounds: tuple[int, int],
         *,
-        validation: tuple[Mask, Any] | None = None,
+        learnt: Rows,
+        watched: tuple[Rows, Any],
         patience: int | None = None,
         ended: Callable[[], None] = lambda: None,
     ) -> Iterator[float]:
@@ -51,7 +55,8 @@ class Growth(msgspec.Struct):
             X: All rows.
             data: Those that are learnt from, as LightGBM's data set.
             rounds: How many there will be, and how many of them make a segment.
-            validation: Which rows of `X` the loss is taken on, and these rows as a data set; on `data` unless told.
+            learnt: Which rows of `X` they are.
+            watched: Which rows of `X` the loss is taken on, and these rows as a data set.
             patience: Rounds without a lower loss after which to stop.
             ended: Called at the end of each segment, when this growth holds it.
         """
@@ -61,20 +66,17 @@ class Growth(msgspec.Struct):
         scores = _total(self._added(X, each) for each in range(len(self.ends)))
         while not self.finished:
             if scores is not None:
-                data.set_init_score(scores if validation is None else scores[~validation[0]])
-                if validation is not None:
-                    validation[1].set_init_score(scores[validation[0]])
+                data.set_init_score(scores[learnt])
+                watched[1].set_init_score(scores[watched[0]])
             drawn = seeds_of(int(params["seed"]), len(self.ends)) if self.ends else {}
             booster = Booster({**params, "num_iterations": most, **drawn}, data)
             if self.ends:
                 _put_before(booster, self.model)
-            if validation is not None:
-                booster.add_valid(validation[1], "validation")
+            booster.add_valid(watched[1], "watched")
             losses = list(self.losses)
             while not self.finished and len(losses) < min(most, len(self.losses) + segment):
                 booster.update()
-                found = booster.eval_train() if validation is None else booster.eval_valid()
-                losses.append(float(found[0][2]))
+                losses.append(float(booster.eval_valid()[0][2]))
                 yield losses[-1]
                 self.finished = patience is not None and len(losses) - best_round(losses) >= patience
             self.losses, self.model = losses, _with_seeds(booster.model_to_string(num_iteration=-1), params)

@@ -19,9 +19,10 @@ from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.cluster import Cluster, fit_on_cluster
 from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData, require_rounds
-from mlops_assets.training.trainers._segments import SEEDS, Growth, best_round, seeds_of
+from mlops_assets.training.trainers._segments import SEEDS, Growth, Rows, best_round, seeds_of
 
 PART = "model.txt"
+WATCHED_ROWS = 20_000  # show how a fit comes on as well as all rows do, on which the loss took a tenth of its time
 
 FIXED: Params = {
     "deterministic": True,
@@ -185,8 +186,12 @@ class LightGBMTrainer:
             curves["validation_loss"] = search.losses
             resolved = {**resolved, "num_iterations": best_round(search.losses)}
         rows = self._dataset(data, resolved)
+        spread = np.unique(np.linspace(0, len(data) - 1, min(len(data), WATCHED_ROWS)).astype(np.int64))
+        some = self._watched(data, spread, rows, resolved)
         with _complaints(resolved):
-            for _ in progress.fit.grow(self._native(resolved), data.X, rows, _rounds(resolved), ended=save):
+            for _ in progress.fit.grow(
+                self._native(resolved), data.X, rows, _rounds(resolved), learnt=slice(None), watched=some, ended=save
+            ):
                 pass
         curves["train_loss"] = progress.fit.losses
         return Fitted(
@@ -265,14 +270,14 @@ class LightGBMTrainer:
         if growth.finished:
             return
         rest = self._dataset(data.take(~validation), params)
-        held = rest.create_valid(data.X[validation], data.y[validation], params=self._native(params))
         with _complaints(params):
             yield from growth.grow(
                 self._native(params),
                 data.X,
                 rest,
                 _rounds(params),
-                validation=(validation, held),
+                learnt=~validation,
+                watched=self._watched(data, validation, rest, params),
                 patience=patience,
                 ended=ended,
             )
@@ -289,6 +294,10 @@ class LightGBMTrainer:
             categorical_feature=sorted(data.categorical),
             params=self._native(params),
         )
+
+    def _watched(self, data: TrainingData, rows: Rows, learnt: Any, params: Params) -> tuple[Rows, Any]:
+        """Give some of the rows, and these in LightGBM's own form, binned as those that are learnt from."""
+        return rows, learnt.create_valid(data.X[rows], data.y[rows], params=self._native(params))
 
     def _native(self, params: Params) -> dict[str, Any]:
         """Give the parameters as LightGBM takes them; the rounds go beside them."""
