@@ -107,6 +107,8 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
 
     import lightgbm  # noqa: F401
     import mlflow.lightgbm
+    import polars  # noqa: F401
+    import scipy.optimize  # noqa: F401
     import sklearn.linear_model  # noqa: F401
 
     from mlops_assets.cli.project import Project

@@ -14,16 +14,18 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.behaving import behaviour_of
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.memory import memory_given_back
 from mlops_assets.orchestration.steps.noting import note
+from mlops_assets.orchestration.steps.picking import Picked
 from mlops_assets.orchestration.steps.promising import changed_since, holdout_of, looks_at
 from mlops_assets.orchestration.steps.reporting import portray, show_report
 from mlops_assets.orchestration.steps.suspecting import handed_out_anew, sent_again
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, parts_of, some_of
+from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, parts_of, spread_over
 from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet, Verdict
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit_baseline
 
-BASELINE_ROWS = 20_000  # a straight line of a hundred weights learns nothing more from more rows
+SOME_ROWS = 20_000  # from more, a straight line of a hundred weights learns nothing more
 
 SAID: dict[Verdict, Event] = {
     "pass": Event.GATE_PASSED,
@@ -37,14 +39,11 @@ def evaluate(
 ) -> EvaluationReport:
     """Judge the challenger beside champion and baseline on the held-out rows, and put the verdict on record."""
     declared, name = folder.declaration, folder.name
-    parts = parts_of(stores.tables.read(training_set.table, version=training_set.version))
-    held, learnt = parts[HOLDOUT], parts[TRAIN]
+    held, some, truth = rows_to_judge(stores, training_set)
     bundle = LoadedBundle.of(stores, name, challenger.sha256)
     vectors = vectors_of(bundle, held, stores)
     release = stores.releases.current(name)
     champion = LoadedBundle.of(stores, name, release.bundle_sha256) if release else None
-    truth = learnt[LABEL].to_numpy()
-    some = some_of(learnt, BASELINE_ROWS)
     baseline = fit_baseline(
         vectors_of(bundle, some, stores),
         some[LABEL].to_numpy(),
@@ -58,10 +57,10 @@ def evaluate(
         champion_scores = champion.score(vectors if same else vectors_of(champion, held, stores))
     baseline_scores = baseline.score(vectors)
     entries = stores.state.audit_entries(model=name)
-    suspicions = sent_again(folder, stores, bundle, champion, pa.concat_tables([learnt, held]))
+    suspicions = sent_again(folder, stores, training_set, bundle, champion)
     if champion:
         seen = partial(vectors_of, champion, stores=stores)
-        suspicions += handed_out_anew(folder, bundle, champion, seen, learnt=learnt, held=held)
+        suspicions += handed_out_anew(folder, bundle, champion, seen, learnt=some, held=held)
     report = judge(
         declared.gate,
         challenger=challenger,
@@ -115,6 +114,19 @@ def evaluate(
         at=at,
     )
     return report
+
+
+def rows_to_judge(stores: Home, training_set: TrainingSet) -> tuple[pa.Table, pa.Table, npt.NDArray[np.float64]]:
+    """Give the held-out rows, some of those learnt from, evenly spread, and the labels of all of these."""
+    some = Picked(spread_over(training_set.train.rows, SOME_ROWS))
+    held, labels = [], []
+    with memory_given_back():
+        for piece in stores.tables.pieces(training_set.table, version=training_set.version):
+            parts = parts_of(piece)
+            some.see(parts[TRAIN])
+            held.append(parts[HOLDOUT])
+            labels.append(parts[TRAIN][LABEL].to_numpy())
+        return pa.concat_tables(held).combine_chunks(), some.table().combine_chunks(), np.concatenate(labels)
 
 
 def shares(classes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

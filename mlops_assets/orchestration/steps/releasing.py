@@ -19,7 +19,7 @@ from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.judging import vectors_of
 from mlops_assets.orchestration.steps.noting import PIPELINE, note
 from mlops_assets.orchestration.steps.reporting import what_moves
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.training_sets import HOLDOUT, some_of, training_rows_of
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release
@@ -46,7 +46,7 @@ def write_dossier(
         )
     bundle = LoadedBundle.of(stores, folder.name, version.sha256)
     held = training_rows_of(stores, training_set, part=HOLDOUT)
-    importance, unexplained = what_moves(bundle, vectors_of(bundle, held.slice(0, EXPLAINED_ROWS), stores))
+    importance, unexplained = what_moves(bundle, vectors_of(bundle, some_of(held, EXPLAINED_ROWS), stores))
     evidence = Evidence(
         evaluation=report,
         training_set=training_set,

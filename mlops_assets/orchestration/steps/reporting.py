@@ -29,7 +29,7 @@ from mlops_assets.stores.home import Home
 
 Array = npt.NDArray[Any]
 
-EXPLAINED_ROWS = 128  # enough to rank features by eye; contributions cost a hundred times a score
+EXPLAINED_ROWS = 64  # enough to rank features by eye; contributions cost a hundred times a score
 SHUFFLE_SEED = 7
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 

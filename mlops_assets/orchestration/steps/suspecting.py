@@ -7,11 +7,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_assets.evaluation import BusinessValue, Terms, renamed
+from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.features.repeats import repeated_days
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.training_sets import LABEL, days_of, some_of
-from mlops_assets.records import ModelVersion
+from mlops_assets.records import ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 
 Array = npt.NDArray[np.float64]
@@ -20,18 +21,19 @@ ROWS = 10_000  # tell whether names were exchanged as well as all rows do
 
 
 def sent_again(
-    folder: ModelFolder, stores: Home, bundle: LoadedBundle, champion: LoadedBundle | None, rows: pa.Table
+    folder: ModelFolder, stores: Home, training_set: TrainingSet, bundle: LoadedBundle, champion: LoadedBundle | None
 ) -> list[str]:
     """Give a sentence for each day that stood in the training set before, of those that came since the champion.
 
-    What the champion was judged by was looked at then. `rows` are those learnt from and held out, in order of time.
+    What the champion was judged by was looked at then.
     """
     asked = [
         field.name
         for field in bundle.spec.request
         if field.dtype != "timestamp" and field.name != folder.declaration.decisions.key
     ]
-    found = repeated_days(rows.select([*asked, LABEL]), days_of(rows))
+    said = stores.tables.read(training_set.table, version=training_set.version, columns=[*asked, LABEL, DECISION_TIME])
+    found = repeated_days(said.drop_columns([DECISION_TIME]), days_of(said))
     version = champion and stores.records.find(("versions", folder.name), champion.sha256, ModelVersion)
     since = np.datetime64(version.cut_off.date() if version else "0001-01-01", "D")
     return [sentence for day, sentence in sorted(found.items()) if day >= since]

@@ -1,8 +1,6 @@
 """Rows of a training set as what a trainer takes, piece by piece: stored rows are far bigger than their vectors."""
 
-import ctypes
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +11,7 @@ from mlops_assets.digests import TableDigest
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.steps.memory import memory_given_back
 from mlops_assets.orchestration.steps.picking import Picked
 from mlops_assets.orchestration.steps.training_sets import LABEL, TRAIN, parts_of, spread_over, times_of
 from mlops_assets.records import TrainingSet
@@ -46,7 +45,7 @@ def vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable[
     Raises:
         TrainingError: No model may learn from these rows.
     """
-    with _memory_given_back():
+    with memory_given_back():
         return _vectorized(folder, training_set, pieces)
 
 
@@ -78,17 +77,3 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
     )
     sha256 = {name: digest.hexdigest() for name, digest in digests.items()}
     return Vectorized(data=data, places=places[places < rows], shown=shown.table(), sha256=sha256)
-
-
-@contextmanager
-def _memory_given_back() -> Iterator[None]:
-    """Let the system have back what Arrow took on the way: left to itself, that is more than the vectors take."""
-    own = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(own)
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, which keeps what was freed below its top
-        if trim is not None:
-            trim(0)

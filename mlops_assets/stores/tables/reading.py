@@ -14,6 +14,8 @@ from mlops_assets.stores.tables.faults import TableNotFoundError
 from mlops_assets.stores.tables.files import PARTITION
 from mlops_assets.stores.tables.ledger import WHOLE, Content, OpenTables, files_of, span_of_keys, there_of
 
+PIECE_ROWS = 1 << 15
+
 
 class TableReading(OpenTables):
     """What a store of tables can be asked for."""
@@ -56,7 +58,7 @@ class TableReading(OpenTables):
             return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted, memory_pool=pool)
 
     def pieces(self, table: str, *, version: int | None = None) -> Iterator[pa.Table]:
-        """Give all rows as `read` does, a row group at a time, of which one is in memory.
+        """Give all rows as `read` does, piece by piece, so that few of them are in memory.
 
         Raises:
             TableNotFoundError: There is no such table or version.
@@ -65,10 +67,19 @@ class TableReading(OpenTables):
             handle = self._at(table, version)
             schema, files = schema_of(handle.delta), files_of(handle.delta, self._folder(table))
         schema = pa.schema([column for column in schema if column.name != PARTITION])
+        scanned = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
         with self._readable(table, version, handle.ledger):
             for fragment in ds.dataset([path for _, path in files], schema=schema, format="parquet").get_fragments():
-                for group in fragment.split_by_row_group():
-                    yield group.to_table(schema=schema, memory_pool=pa.system_memory_pool())
+                for group in fragment.split_by_row_group():  # across groups the scanner reads ahead
+                    for batch in group.to_batches(
+                        schema=schema,
+                        batch_size=PIECE_ROWS,
+                        batch_readahead=0,
+                        fragment_scan_options=scanned,
+                        use_threads=False,
+                        memory_pool=pa.system_memory_pool(),
+                    ):
+                        yield pa.Table.from_batches([batch], schema)
 
     @contextmanager
     def _readable(self, table: str, version: int | None, keys: Collection[str]) -> Iterator[None]:
