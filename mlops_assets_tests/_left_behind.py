@@ -114,7 +114,8 @@ class LeftBehind:
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
         result = yield
         if nextitem is None or _file(nextitem) != self.file:
-            left = self.left(Lasting() if nextitem is None else self.lasting)
+            # at the end fixtures of the whole run have put back what they had set
+            left = self.left(self.lasting if nextitem else Lasting(settings=self.lasting.settings))
             if left:
                 pytest.fail(f"the tests of {self.file} left behind:\n" + "\n".join(left), pytrace=False)
         return result

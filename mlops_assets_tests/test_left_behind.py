@@ -13,7 +13,7 @@ _left_behind.PATIENCE_S = 1.0
 """
 LEAVES = {
     "a_signal": "import signal\ndef test_it(): signal.signal(signal.SIGTERM, signal.SIG_IGN)\n",
-    "a_setting": "import os\ndef test_it(): os.environ['MLOPS_HOME'] = 'elsewhere'\n",
+    "a_setting": "import os\ndef test_it(): os.environ['MLOPS_LEFT'] = 'elsewhere'\n",
     "a_folder": "import os\ndef test_it(): os.chdir('/')\n",
     "a_port": "import socket\ndef test_it(): globals()['server'] = socket.create_server(('127.0.0.1', 0))\n",
     "a_process": """\
@@ -24,7 +24,7 @@ def test_it(): subprocess.Popen(["sh", "-c", "sleep 601 & echo"], start_new_sess
 }
 SAID = {
     "a_signal": "SIGTERM is handled by",
-    "a_setting": "the variable MLOPS_HOME is 'elsewhere', before None",
+    "a_setting": "the variable MLOPS_LEFT is 'elsewhere', before None",
     "a_folder": "the working folder is /, before",
     "a_port": "listens",
     "a_process": "runs: sleep 601",

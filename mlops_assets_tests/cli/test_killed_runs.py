@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
@@ -28,10 +29,11 @@ JOB = dg.GraphDefinition("release", node_defs=[nothing]).to_job()
 
 @pytest.fixture
 def project(shop_project: Path, tmp_path: Path) -> Iterator[Project]:
-    """A project with Dagster's records on disk, as `mlops` opens them."""
+    """A project with Dagster's records on disk, as `mlops` opens them; Dagster finds them by the environment."""
     project = Project(shop_project, f"{PACKAGE}.definitions", Home(tmp_path / "home", settings={}))
-    yield project
-    project.instance.dispose()
+    with patch.dict(os.environ):
+        yield project
+        project.instance.dispose()
 
 
 def run(project: Project, status: dg.DagsterRunStatus, process: str | None = None) -> str:

@@ -1,6 +1,8 @@
 """A model that is fitted on a Dask cluster: it says that it is not exact, and is kept from where that matters."""
 
+import os
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -19,9 +21,12 @@ def test_the_record_says_that_it_is_not_exact_and_nobody_tries_to_prove_it(shop)
     """Made again it would differ, and a difference that means nothing would hide those that do."""
     declared = shop.folder.declaration
     made = shop.home.records.get((MODEL, "training_set"), None, TrainingSet)
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
+    with (
+        patch.dict(os.environ),  # Dask sets variables for its workers in ours
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+    ):
         where = Cluster(address=cluster.scheduler_address)
         training = declared.training.model_copy(update={"distributed": where, "reproduce": "never"})
         folder = replace(shop.folder, declaration=declared.model_copy(update={"training": training}))

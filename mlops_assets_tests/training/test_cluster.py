@@ -1,6 +1,8 @@
 """Fits on a Dask cluster of two processes on this machine: as good as on one machine, and said not to be exact."""
 
+import os
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,9 +21,12 @@ WINDOW = TrainingWindow(minimum_rows=100)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A scheduler and two workers, each a process."""
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as running:
+    with (
+        patch.dict(os.environ),  # Dask sets variables for its workers in ours
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as running,
+    ):
         yield Cluster(address=running.scheduler_address)
 
 
