@@ -23,7 +23,7 @@ from deltalake.transaction import AddAction
 from mlops_assets.stores._atomic import flush_folder
 
 PARTITION = "partition"  # the internal column; rows must not bring one of that name
-GROUP_ROWS = 1 << 18  # a reader decodes a group at once
+GROUP_ROWS = 1 << 17  # a reader decodes a group at once
 FILE_BYTES = 1 << 28  # a file as big as this gets no further rows, and the next begins
 _TOLD_COLUMNS = 32  # of the first ones readers are told what they hold, as Delta has it
 _TOLD_TEXT = 64  # letters; of longer text the log would grow more than it saves
