@@ -56,7 +56,7 @@ def pytest_of(folder, *, shell="exec"):
     """Run the tests of a folder in a process of their own, and give what that says."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "pytest.ini").touch()
-    command = f'{shell} "$0" -m pytest -q -p no:cacheprovider "$1"'
+    command = f'{shell} "$0" -m pytest -q -rN -p no:cacheprovider "$1"'
     return subprocess.run(["sh", "-c", command, sys.executable, folder], capture_output=True, text=True, check=False)
 
 
