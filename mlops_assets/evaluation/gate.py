@@ -92,14 +92,7 @@ def judge(
     policy.require_task(challenger.task)
     trade = value or BusinessValue()
     known = details or Details()
-    terms = Terms(
-        value=trade,
-        confidence=policy.confidence,
-        resamples=policy.resamples,
-        seed=seed,
-        clusters=clusters,
-        worth=trade.worth_of(known.classes),
-    )
+    terms = policy.terms(value, classes=known.classes, clusters=clusters, seed=seed)
     rows = _Rows.of(challenger.task, y, challenger_scores, champion_scores, baseline_scores, champion_sha256, clusters)
     columns = _columns(policy, slices or {}, len(rows.y))
     answer = (

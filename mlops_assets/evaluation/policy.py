@@ -1,6 +1,6 @@
 """What a challenger must show before it may go live."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -9,10 +9,11 @@ from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError
 from mlops_assets.evaluation.behaviour import BehaviourPolicy
 from mlops_assets.evaluation.fairness import FairnessPolicy
-from mlops_assets.evaluation.measures import MEASURES
+from mlops_assets.evaluation.measures import MEASURES, Terms
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.value import BusinessValue
 from mlops_assets.records import Task
+from mlops_assets.statistics.inputs import Clusters
 
 Evidence = Literal["shown", "likely", "not_refuted"]
 
@@ -136,6 +137,20 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     def wanted(self) -> float:
         """The size of the difference to the champion that the policy turns on; 0 where it turns on the sign."""
         return self.minimum_gain if self.minimum_gain is not None else self.margin
+
+    def terms(
+        self, value: BusinessValue | None, *, classes: Sequence[str] = (), clusters: Clusters = None, seed: int = 7
+    ) -> Terms:
+        """Give the terms on which scores are measured for this gate; see `Terms`."""
+        trade = value or BusinessValue()
+        return Terms(
+            value=trade,
+            confidence=self.confidence,
+            resamples=self.resamples,
+            seed=seed,
+            clusters=clusters,
+            worth=trade.worth_of(classes),
+        )
 
     def require_task(self, task: Task) -> None:
         """Refuse a policy that judges another kind of model.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError, EvaluationError, UnknownNameError
-from mlops_assets.evaluation import BusinessValue, GatePolicy, judge, policy_sha256
+from mlops_assets.evaluation import BusinessValue, GatePolicy, judge, measure, policy_sha256
 from mlops_assets.records import BehaviourResult, EvaluationReport
 from mlops_assets.statistics import StatisticsInputError, auc
 from mlops_assets_tests.governance._evidence import EVALUATION
@@ -246,6 +246,17 @@ def test_a_tracking_run_does_not_change_the_digest(late, window, trade):
 
     assert digest(version()) == digest(replace(version(), mlflow_run_id="b2"))
     assert digest(version()) != digest(version(sha256="e" * 64))
+
+
+def test_the_terms_of_a_gate_hold_what_each_answer_is_worth(kinds):
+    """So that whoever measures for the gate can measure by value, of whatever rows."""
+    policy = GatePolicy(primary_metric="answers_per_1000")
+    worth = BusinessValue(answers={"late": {"late": 9.0}})
+
+    terms = policy.terms(worth, classes=("early", "fine", "late"))
+
+    hits = np.mean((kinds.y == 2) & (kinds.good.argmax(axis=1) == 2))
+    assert measure("answers_per_1000", kinds.y, kinds.good, terms).value == pytest.approx(9000 * hits)
 
 
 def test_the_policy_digest_covers_gate_and_value(trade):

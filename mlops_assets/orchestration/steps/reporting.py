@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_assets.errors import GovernanceError, UnexplainedError, UnknownNameError
-from mlops_assets.evaluation import BusinessValue, Terms, curves, gains
+from mlops_assets.evaluation import curves, gains
 from mlops_assets.evaluation.portrait import Who
 from mlops_assets.governance import (
     Importance,
@@ -51,13 +51,7 @@ def portray(
     scores: dict[Who, Array] = {"challenger": challenger, "baseline": baseline}
     if champion is not None:
         scores["champion"] = champion
-    terms = Terms(
-        value=declared.value or BusinessValue(),
-        confidence=declared.gate.confidence,
-        resamples=declared.gate.resamples,
-        clusters=days_of(held),
-        worth=(declared.value or BusinessValue()).worth_of(declared.classes),
-    )
+    terms = declared.gate.terms(declared.value, classes=declared.classes, clusters=days_of(held))
     ranked, _ = what_moves(bundle, vectors[spread_over(len(vectors), EXPLAINED_ROWS)])
     made = Portrait(
         model=folder.name,

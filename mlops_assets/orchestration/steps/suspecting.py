@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlops_assets.evaluation import BusinessValue, Terms, renamed
+from mlops_assets.evaluation import renamed
 from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.features.repeats import repeated_days
 from mlops_assets.orchestration.model_declaration import ModelFolder
@@ -69,5 +69,5 @@ def handed_out_anew(
         found_on=days_of(now).astype(np.int64) % 2 == 0,
         task=declared.task,
         metric=declared.gate.primary_metric,
-        terms=Terms(value=declared.value or BusinessValue(), resamples=declared.gate.resamples),
+        terms=declared.gate.terms(declared.value, classes=declared.classes),
     )
