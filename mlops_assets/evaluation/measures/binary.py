@@ -12,6 +12,7 @@ from mlops_assets.evaluation.measures.measure import (
     needed,
     plain,
     resampled_gain,
+    seeded,
     share_gain,
     share_of,
 )
@@ -35,12 +36,6 @@ def _auc_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference
 
 def _precise(y: Array, score: Array, terms: Terms) -> tuple[float, Array]:
     return terms.once("precise", lambda: statistics.average_precision_adds(y, score), y, score)
-
-
-def _ece_interval(y: Array, score: Array, terms: Terms) -> Interval:
-    return statistics.ece_interval(
-        y, score, seed=terms.seed, resamples=terms.resamples, confidence=terms.confidence, clusters=terms.clusters
-    )
 
 
 def _decided(name: str) -> Measure:
@@ -92,7 +87,7 @@ BINARY: Final[Mapping[str, Measure]] = {
     "ece": Measure(
         task="binary",
         value=plain(statistics.ece),
-        interval=_ece_interval,
+        interval=seeded(statistics.ece_interval),
         higher_is_better=False,
     ),
     "precision_at_capacity": Measure(

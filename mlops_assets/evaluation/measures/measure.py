@@ -65,6 +65,13 @@ def mean_gain(losses: Callable[[Array, Array], Array]) -> Gain:
     )
 
 
+def seeded(interval: Callable[..., Interval]) -> Ends:
+    """Give the interval that a function of the statistics draws by a bootstrap of its own."""
+    return lambda y, score, terms: interval(
+        y, score, seed=terms.seed, resamples=terms.resamples, confidence=terms.confidence, clusters=terms.clusters
+    )
+
+
 def resampled(drawn: Drawn) -> Ends:
     """Give the bootstrap's interval of any value."""
 

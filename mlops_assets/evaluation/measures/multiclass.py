@@ -1,23 +1,23 @@
 """Measures of one of several classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from mlops_assets import statistics
 from mlops_assets.evaluation.measures.measure import (
-    Ends,
     Measure,
     mean,
     mean_gain,
     needed,
     plain,
+    seeded,
     share_gain,
     share_of,
 )
 from mlops_assets.evaluation.measures.terms import Terms
-from mlops_assets.statistics import Array, Interval
+from mlops_assets.statistics import Array
 
 
 def _macro(y: Array, score: Array, terms: Terms) -> tuple[float, Array]:
@@ -32,13 +32,6 @@ def _worths(y: Array, score: Array, terms: Terms) -> Array:
     """Give, per row, what 1,000 answers like it bring, by the declared worth of each answer to what came."""
     worth = needed(terms.worth)
     return np.asarray(1000 * worth[y.astype(np.intp), score.argmax(axis=1)])
-
-
-def _seeded(interval: Callable[..., Interval]) -> Ends:
-    """Give the interval of a calibration error."""
-    return lambda y, score, terms: interval(
-        y, score, seed=terms.seed, resamples=terms.resamples, confidence=terms.confidence, clusters=terms.clusters
-    )
 
 
 MULTICLASS: Final[Mapping[str, Measure]] = {
@@ -67,13 +60,13 @@ MULTICLASS: Final[Mapping[str, Measure]] = {
     "top_label_ece": Measure(
         task="multiclass",
         value=plain(statistics.top_label_ece),
-        interval=_seeded(statistics.top_label_ece_interval),
+        interval=seeded(statistics.top_label_ece_interval),
         higher_is_better=False,
     ),
     "classwise_ece": Measure(
         task="multiclass",
         value=plain(statistics.classwise_ece),
-        interval=_seeded(statistics.classwise_ece_interval),
+        interval=seeded(statistics.classwise_ece_interval),
         higher_is_better=False,
     ),
     "answers_per_1000": Measure(
