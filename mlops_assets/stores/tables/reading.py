@@ -63,23 +63,20 @@ class TableReading(OpenTables):
         Raises:
             TableNotFoundError: There is no such table or version.
         """
-        with self._lock:
-            handle = self._at(table, version)
-            schema, files = schema_of(handle.delta), files_of(handle.delta, self._folder(table))
-        schema = pa.schema([column for column in schema if column.name != PARTITION])
+        rows, keys = self._stored(table, version=version)
         scanned = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
-        with self._readable(table, version, handle.ledger):
-            for fragment in ds.dataset([path for _, path in files], schema=schema, format="parquet").get_fragments():
+        with self._readable(table, version, keys):
+            for fragment in rows.get_fragments():
                 for group in fragment.split_by_row_group():  # across groups the scanner reads ahead
                     for batch in group.to_batches(
-                        schema=schema,
+                        schema=rows.schema,
                         batch_size=PIECE_ROWS,
                         batch_readahead=0,
                         fragment_scan_options=scanned,
                         use_threads=False,
                         memory_pool=pa.system_memory_pool(),
                     ):
-                        yield pa.Table.from_batches([batch], schema)
+                        yield pa.Table.from_batches([batch], rows.schema)
 
     @contextmanager
     def _readable(self, table: str, version: int | None, keys: Collection[str]) -> Iterator[None]:
@@ -106,13 +103,19 @@ class TableReading(OpenTables):
         Raises:
             TableNotFoundError: There is no such table or partition.
         """
+        rows, _ = self._stored(table, partitions=None if partition is None else [partition])
+        return rows if rows.files else ds.dataset(rows.schema.empty_table())
+
+    def _stored(
+        self, table: str, *, version: int | None = None, partitions: Iterable[str] | None = None
+    ) -> tuple[ds.FileSystemDataset, set[str]]:
+        """Give the files of a version, or of some partitions of it, as rows to be read, and the keys of these."""
         with self._lock:
-            handle = self._at(table, None)
+            handle = self._at(table, version)
             schema, files = schema_of(handle.delta), files_of(handle.delta, self._folder(table))
-            keys = set(handle.ledger) if partition is None else there_of(handle.ledger, [partition], table=table)
+            keys = set(handle.ledger) if partitions is None else there_of(handle.ledger, partitions, table=table)
         schema = pa.schema([column for column in schema if column.name != PARTITION])
-        paths = [path for key, path in files if key in keys]
-        return ds.dataset(paths, schema=schema, format="parquet") if paths else ds.dataset(schema.empty_table())
+        return ds.dataset([path for key, path in files if key in keys], schema=schema, format="parquet"), keys
 
     def read_partitions(self, table: str, *, since: str | None = None, until: str | None = None) -> dict[str, pa.Table]:
         """Give the rows of each partition from `since` to `until`, both included, of those that were written.
