@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +103,8 @@ def _broken(trainer: Trainer, path: Path, data: TrainingData, params: Params) ->
     if trainer.fit(replace(data, weights=weights), params=params, seed=SEED).parts == fitted.parts:
         yield "`data.weights` change nothing, so `recency_half_life_days` would be ignored without a word."
     yield from _broken_rounds(trainer, data, params)
-    if _cut_off_at_every_save(trainer, data, params) != fitted:
+    resumed, _ = cut_off_at_every_save(lambda **given: trainer.fit(data, params=params, seed=SEED, **given))
+    if resumed != fitted:
         yield "A fit that is cut off after it has saved its progress ends otherwise than one that is left alone."
 
 
@@ -138,13 +139,16 @@ class _Progress:
         raise _CutOffError
 
 
-def _cut_off_at_every_save(trainer: Trainer, data: TrainingData, params: Params) -> Fitted | None:
-    """Give what the fit ends with that goes on each time; None where it never ends."""
+def cut_off_at_every_save(fit: Callable[..., Fitted]) -> tuple[Fitted | None, int]:
+    """Give what a fit ends with that is cut off at each save and goes on, and how often it was; None if it never ends.
+
+    `fit` takes the checkpoint.
+    """
     checkpoint = _Progress()
-    for _ in range(MOST_SAVES):
+    for cuts in range(MOST_SAVES):
         with suppress(_CutOffError):
-            return trainer.fit(data, params=params, seed=SEED, checkpoint=checkpoint)
-    return None
+            return fit(checkpoint=checkpoint), cuts
+    return None, MOST_SAVES
 
 
 def _fitted_elsewhere(path: Path, task: Task, params: Params) -> str:

@@ -4,7 +4,7 @@ Each function `test_…(model)` gets the fitted model and asserts. What it asser
 words, and the gate refuses.
 """
 
-import linecache
+import ast
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mlops_assets.carried_code import run
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.features.columns import ARROW, as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
@@ -76,10 +77,8 @@ def run_own_tests(folder: ModelFolder, model: ModelUnderTest) -> tuple[Behaviour
 
 def _tests(file: str, text: str) -> Iterator[tuple[str, Callable[[ModelUnderTest], object]]]:
     """Give the test functions of a file in their order; the text is executed as pytest would import it."""
-    namespace: dict[str, Any] = {"__name__": f"behaviour.{file.removesuffix('.py')}", "__file__": file}
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # lines in tracebacks
     try:
-        exec(compile(text, file, "exec"), namespace)
+        namespace = run(ast.parse(text, file), text, filename=file, module=f"behaviour.{file.removesuffix('.py')}")
     except Exception as error:
         raise DeclarationError(
             f"{file} cannot be run, so nobody knows how the model behaves: {type(error).__name__}: {error}. "

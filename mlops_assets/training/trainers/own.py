@@ -22,6 +22,7 @@ from mlops_assets.errors import (
 )
 from mlops_assets.records import Params, Task
 from mlops_assets.scoring.calibration import CALIBRATION_PART
+from mlops_assets.scoring.links import sigmoid, softmax
 from mlops_assets.scoring.own import OWN_PART, SHAPE_PART, OwnCode, Shape, own_scorer, read_own
 from mlops_assets.training.checkpoint import Checkpoint
 from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
@@ -113,7 +114,7 @@ class OwnTrainer:
         own, curves = _made(made)
         shape = Shape(features=data.X.shape[1], classes=len(data.classes))
         parts = {**own, OWN_PART: self.code.source.encode(), SHAPE_PART: shape.encoded()}
-        for why in self._doubts(parts, data):
+        if why := next(self._doubts(parts, data), None):
             raise TrainingError(f"The model that {OWN_PART} fitted cannot be relied on: {why}")
         return Fitted(
             trainer=self.name,
@@ -172,11 +173,7 @@ class OwnTrainer:
             yield f"`contributions` has shape {added.shape} where {expected} is due: a column per feature and one more."
             return
         raw = added.sum(axis=-1)
-        if task == "multiclass":
-            spread = np.exp(raw - raw.max(axis=1, keepdims=True))
-            told = spread / spread.sum(axis=1, keepdims=True)
-        else:
-            told = 1 / (1 + np.exp(-raw)) if task == "binary" else raw
+        told = softmax(raw.T) if task == "multiclass" else sigmoid(raw) if task == "binary" else raw
         if not np.allclose(told, scores, rtol=1e-6):
             yield (
                 "`contributions` do not add up to the raw scores: their sum is to be the score of a regression, its "
