@@ -250,7 +250,7 @@ def test_a_tracking_run_does_not_change_the_digest(late, window, trade):
 
 def test_the_terms_of_a_gate_hold_what_each_answer_is_worth(kinds):
     """So that whoever measures for the gate can measure by value, of whatever rows."""
-    policy = GatePolicy(primary_metric="answers_per_1000")
+    policy = GatePolicy(primary_metric="answers_per_1000", non_inferiority_margin=5)
     worth = BusinessValue(answers={"late": {"late": 9.0}})
 
     terms = policy.terms(worth, classes=("early", "fine", "late"))
