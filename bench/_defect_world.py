@@ -27,7 +27,7 @@ from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration, refresh_view
 from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.steps.ingesting import ingest, judge
+from mlops_assets.orchestration.steps.intake.ingesting import ingest, judge
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.serving.served_model import ServedModel

@@ -27,10 +27,10 @@ from mlops_assets.cli.project import Project
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.comparing import Month, Scorer, by_month, logged_inputs
-from mlops_assets.orchestration.steps.learning import policy_of
-from mlops_assets.orchestration.steps.training_sets import LABEL, times_of
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, times_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.learning import policy_of
+from mlops_assets.orchestration.steps.live.comparing import Month, Scorer, by_month, logged_inputs
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.training import TrainingData, fit, trainer_named

@@ -37,21 +37,21 @@ MOST_OVERHEAD, MOST_MEMORY = 1.25, 2.5
 
 # Where time goes: each function is timed in the module that calls it, less what is timed inside it.
 STEPS = (
-    ("steps.judging", "details_of", "levels to search"),
-    ("steps.learning", "vectorized", "read, vectorize and digest rows"),
-    ("steps.learning", "fit", "fit, with the profile beside it"),
-    ("steps.learning", "_repeats", "two trial fits"),
-    ("steps.learning", "bundle_of", "scores, bundle"),
-    ("steps.judging", "parts_of", "part rows to judge"),
-    ("steps.learning", "mlflow_model", "MLflow's model"),
-    ("steps.judging", "fit_baseline", "fit the baseline"),
-    ("steps.judging", "vectors_of", "vectors to judge"),
-    ("steps.judging", "behaviour_of", "behaviour"),
-    ("steps.judging", "judge", "judge"),
-    ("steps.judging", "portray", "curves and importance"),
-    ("steps.judging", "show_report", "report"),
-    ("steps.learning", "fit_model", "keep, register, track"),
-    ("steps.judging", "evaluate", "the rest"),
+    ("steps.gate.judging", "details_of", "levels to search"),
+    ("steps.fitting.learning", "vectorized", "read, vectorize and digest rows"),
+    ("steps.fitting.learning", "fit", "fit, with the profile beside it"),
+    ("steps.fitting.learning", "_repeats", "two trial fits"),
+    ("steps.fitting.learning", "bundle_of", "scores, bundle"),
+    ("steps.gate.judging", "parts_of", "part rows to judge"),
+    ("steps.fitting.learning", "mlflow_model", "MLflow's model"),
+    ("steps.gate.judging", "fit_baseline", "fit the baseline"),
+    ("steps.gate.judging", "vectors_of", "vectors to judge"),
+    ("steps.gate.judging", "behaviour_of", "behaviour"),
+    ("steps.gate.judging", "judge", "judge"),
+    ("steps.gate.judging", "portray", "curves and importance"),
+    ("steps.gate.judging", "show_report", "report"),
+    ("steps.fitting.learning", "fit_model", "keep, register, track"),
+    ("steps.gate.judging", "evaluate", "the rest"),
 )
 
 
@@ -112,8 +112,9 @@ def ours(home: Path, arrays: Path) -> dict[str, Any]:
     import sklearn.linear_model  # noqa: F401
 
     from mlops_assets.cli.project import Project
-    from mlops_assets.orchestration.steps import judging, learning
-    from mlops_assets.orchestration.steps.training_sets import training_rows_of
+    from mlops_assets.orchestration.steps.datasets.training_sets import training_rows_of
+    from mlops_assets.orchestration.steps.fitting import learning
+    from mlops_assets.orchestration.steps.gate import judging
     from mlops_assets.records import TrainingSet
     from mlops_assets.stores.releases import Release
 

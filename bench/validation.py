@@ -159,7 +159,7 @@ def chain(path: Path) -> Callable[[], int]:
     """Bring the file in as a pipeline does: read from its source, kept as raw, judged, and parted."""
     from datetime import UTC, datetime
 
-    from mlops_assets.orchestration.steps.ingesting import ingest, judge
+    from mlops_assets.orchestration.steps.intake.ingesting import ingest, judge
     from mlops_assets.orchestration.table_declaration import TableDeclaration
     from mlops_assets.stores.home import Home
     from mlops_assets.validation import rules

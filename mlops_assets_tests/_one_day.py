@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration, refresh_view
-from mlops_assets.orchestration.steps.ingesting import ingest, judge
+from mlops_assets.orchestration.steps.intake.ingesting import ingest, judge
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import FeatureView
 from mlops_assets.stores.home import Home

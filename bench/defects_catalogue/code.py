@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from bench._defect_world import Defect, Trial
-from mlops_assets.orchestration.steps import vectorizing
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, TRAIN
+from mlops_assets.orchestration.steps.datasets import vectorizing
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, TRAIN
 from mlops_assets.records import TrainingSet
 from mlops_assets.training import TrainingData
 from mlops_assets.training.trainers.lightgbm import LightGBMTrainer

@@ -13,7 +13,7 @@ from mlops_assets.cli.project import Project
 from mlops_assets.cli.traffic import Traffic
 from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.steps import check_parity, sealed_predictions
-from mlops_assets.orchestration.steps.comparing import Month, by_month
+from mlops_assets.orchestration.steps.live.comparing import Month, by_month
 from mlops_assets.records import ParityReport
 
 TOLD = {

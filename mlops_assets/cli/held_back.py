@@ -6,7 +6,7 @@ from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
 from mlops_assets.cli.redriving import batch_of, table_of
 from mlops_assets.errors import StoreError
-from mlops_assets.orchestration.steps.standing import SAID, Key, Standing, standing, subject
+from mlops_assets.orchestration.steps.intake.standing import SAID, Key, Standing, standing, subject
 from mlops_assets.records import BatchQuality
 from mlops_assets.validation.contract import REASON_COLUMN, RULE_COLUMN, VALUE_COLUMN
 

@@ -11,7 +11,7 @@ from mlops_assets.cli.project import Project
 from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration.resources import now
 from mlops_assets.orchestration.retention import declared_retention, said
-from mlops_assets.orchestration.steps import keeping
+from mlops_assets.orchestration.steps.archive import keeping
 from mlops_assets.stores.history import PastVersion, history, version_at
 
 SHOWN = 20

@@ -22,7 +22,7 @@ def record(home: str | None, table: str, event: str | None) -> None:
     """
     from mlops_assets.errors import MlopsError, UnknownNameError
     from mlops_assets.orchestration.resources import now
-    from mlops_assets.orchestration.steps.recording import record_events
+    from mlops_assets.orchestration.steps.intake.recording import record_events
 
     project = project_of(home)
     if table not in project.tables:

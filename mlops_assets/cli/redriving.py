@@ -10,9 +10,9 @@ from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.partitions import DAY, days_of, span_of
 from mlops_assets.orchestration.resources import now
-from mlops_assets.orchestration.steps.contracts import contract_of
-from mlops_assets.orchestration.steps.redriving import correct, needs_source, waive
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.contracts import contract_of
+from mlops_assets.orchestration.steps.intake.redriving import correct, needs_source, waive
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import Span
 from mlops_assets.sources import FileSource

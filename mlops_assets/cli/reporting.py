@@ -19,7 +19,7 @@ def report(home: str | None, version: tuple[str, int | None], and_open: bool, ou
     """
     from mlops_assets.errors import UnknownNameError
     from mlops_assets.governance import headline
-    from mlops_assets.orchestration.steps.reporting import bundle_of, judged, write_page
+    from mlops_assets.orchestration.steps.gate.reporting import bundle_of, judged, write_page
 
     project = project_of(home)
     model, number = version

@@ -60,7 +60,7 @@ def refill(home: str | None, views: tuple[str, ...]) -> None:
     For an online store that is new, or has lost its rows.
     """
     from mlops_assets.errors import UnknownNameError
-    from mlops_assets.orchestration.steps.refilling import refill
+    from mlops_assets.orchestration.steps.live.refilling import refill
 
     project = project_of(home)
     for name in views:

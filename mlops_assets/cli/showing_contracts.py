@@ -8,7 +8,14 @@ from rich.table import Table
 from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import UnknownNameError, examples
-from mlops_assets.orchestration.steps.contracts import CONTRACTS, NOTE, changes_since, effects, in_use, refusal_of
+from mlops_assets.orchestration.steps.intake.contracts import (
+    CONTRACTS,
+    NOTE,
+    changes_since,
+    effects,
+    in_use,
+    refusal_of,
+)
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import ContractVersion
 from mlops_assets.stores.home import Home

@@ -8,7 +8,7 @@ from itertools import groupby
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import GovernanceError, UnknownNameError, examples
 from mlops_assets.lineage import Node
-from mlops_assets.orchestration.steps.subjects import Subject, Touched, key_columns, touched_by
+from mlops_assets.orchestration.steps.archive.subjects import Subject, Touched, key_columns, touched_by
 
 HEADINGS = {
     "table": "tables",

@@ -8,7 +8,7 @@ import msgspec
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.governance import Event
-from mlops_assets.orchestration.steps.deciding import Decided, decided
+from mlops_assets.orchestration.steps.live.deciding import Decided, decided
 from mlops_assets.records import AuditEntry, ParityReport
 
 SAID_BY = {

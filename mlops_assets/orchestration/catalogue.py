@@ -16,7 +16,7 @@ from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps import sealed_predictions
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import StoredRow
 

@@ -21,12 +21,12 @@ from mlops_assets.orchestration.raw_table import folder_of
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
-from mlops_assets.orchestration.steps.arriving import note_read_whole
-from mlops_assets.orchestration.steps.ingesting import write
-from mlops_assets.orchestration.steps.releasing import in_use_since
-from mlops_assets.orchestration.steps.reopening import made_of
-from mlops_assets.orchestration.steps.standing import Key
-from mlops_assets.orchestration.steps.training_sets import VIEWS
+from mlops_assets.orchestration.steps.datasets.training_sets import VIEWS
+from mlops_assets.orchestration.steps.intake.arriving import note_read_whole
+from mlops_assets.orchestration.steps.intake.ingesting import write
+from mlops_assets.orchestration.steps.intake.reopening import made_of
+from mlops_assets.orchestration.steps.intake.standing import Key
+from mlops_assets.orchestration.steps.live.releasing import in_use_since
 from mlops_assets.orchestration.view_attributes import complete
 from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home

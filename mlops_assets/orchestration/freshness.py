@@ -16,7 +16,7 @@ from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.model_declaration import ModelDeclaration
 from mlops_assets.orchestration.partitions import DailyPartitions, span_of
 from mlops_assets.orchestration.resources import HomeResource, now
-from mlops_assets.orchestration.steps.arriving import newest
+from mlops_assets.orchestration.steps.intake.arriving import newest
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 from mlops_assets.validation import Promise, staleness

@@ -14,8 +14,8 @@ from mlops_assets.governance import Event
 from mlops_assets.lineage import Edge, Kind, LineageGraph, Node
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.origins import Origins, of_copy, of_training_set, of_view, plan_of
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import LABEL
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_assets.features.columns import as_arrays
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.scoring.own import OWN_PART, read_own
 from mlops_assets.stores.bundles import BundleStore
 from mlops_assets.training import distributions_of

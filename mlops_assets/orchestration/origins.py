@@ -6,8 +6,8 @@ from mlops_assets.features import FeatureModule, FeaturePlan
 from mlops_assets.features.definition import ViewDefinition, lineage
 from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import LABEL, PART
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, PART
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import FeatureVectorSpec, FeatureView
 from mlops_assets.stores.home import Home
 

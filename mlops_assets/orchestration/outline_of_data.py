@@ -187,7 +187,7 @@ def _kind(name: str, found: pa.DataType) -> ColumnType:
 
 def _amounts(times: Times, labels: pa.ChunkedArray, label: Label, data: Path) -> Amounts:
     """Hold out the newest fifth, and ask in future for half of what there is now, up to the usual amounts."""
-    end = times.max() + DAY  # where the hold-out of data that ended long ago ends (`steps.training_sets`)
+    end = times.max() + DAY  # where the hold-out of data that ended long ago ends (`steps.datasets.training_sets`)
     wanted = min(int(times.size * HELD_SHARE), MOST_HELD_ROWS)
     reach = float((times.max() - np.sort(times)[-wanted]) / DAY) + 1
     days = ceil(max(reach, min(WISHED_HELD_DAYS, float((times.max() - times.min()) / DAY) * HELD_SHARE)))

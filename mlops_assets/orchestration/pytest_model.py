@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.own_tests import ModelUnderTest
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.gate.own_tests import ModelUnderTest
 from mlops_assets.records import ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 

@@ -20,11 +20,11 @@ from mlops_assets.orchestration.partitions import freshness_policy
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import RawTableScaffolder
-from mlops_assets.orchestration.steps.arriving import note_read_whole
-from mlops_assets.orchestration.steps.contracts import refusal_of
-from mlops_assets.orchestration.steps.ingesting import Judged, ingest, judge
-from mlops_assets.orchestration.steps.redriving import waive
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.arriving import note_read_whole
+from mlops_assets.orchestration.steps.intake.contracts import refusal_of
+from mlops_assets.orchestration.steps.intake.ingesting import Judged, ingest, judge
+from mlops_assets.orchestration.steps.intake.redriving import waive
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import TableVersion
 from mlops_assets.validation.suite import QualitySuite

@@ -12,7 +12,7 @@ from mlops_assets.orchestration.metadata import clean as safe
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY
 from mlops_assets.orchestration.resources import HomeResource, now
-from mlops_assets.orchestration.steps.keeping import Deletion, Retention, clean
+from mlops_assets.orchestration.steps.archive.keeping import Deletion, Retention, clean
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 
 

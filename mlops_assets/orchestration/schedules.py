@@ -12,9 +12,9 @@ from mlops_assets.digests import sha256_json
 from mlops_assets.orchestration.partitions import DAY, REFRESH_WAIT, due
 from mlops_assets.orchestration.resources import HomeResource, now
 from mlops_assets.orchestration.sensors import UNFINISHED
-from mlops_assets.orchestration.steps.ingesting import variables_of
-from mlops_assets.orchestration.steps.reopening import behind, reopened, stamps_of
-from mlops_assets.orchestration.steps.standing import Key, waiting
+from mlops_assets.orchestration.steps.intake.ingesting import variables_of
+from mlops_assets.orchestration.steps.intake.reopening import behind, reopened, stamps_of
+from mlops_assets.orchestration.steps.intake.standing import Key, waiting
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.tags import AS_OF_TAG, PURPOSE_TAG, RANGE_END, RANGE_START
 from mlops_assets.stores.home import Home

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.errors import ContractError
-from mlops_assets.orchestration.steps.ingesting import ingest, judge
-from mlops_assets.orchestration.steps.redriving import correct, waive
+from mlops_assets.orchestration.steps.intake.ingesting import ingest, judge
+from mlops_assets.orchestration.steps.intake.redriving import correct, waive
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 

@@ -17,7 +17,7 @@ import pytest
 
 from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.orchestration.steps import build_training_set
-from mlops_assets.orchestration.steps.training_sets import LABEL
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL
 from mlops_assets.records import Span
 from mlops_assets_tests.claims.conftest import ALL_IN, DAYS, opened, with_short_training
 

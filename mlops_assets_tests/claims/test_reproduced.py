@@ -19,8 +19,9 @@ import pytest
 from mlops_assets.digests import sha256_bytes
 from mlops_assets.features import spec
 from mlops_assets.features.join import training_rows
-from mlops_assets.orchestration.steps import build_training_set, fit_model, reproduce, training_sets
-from mlops_assets.orchestration.steps.recipes import folder_as_recorded, keep_recipe, kept_recipe
+from mlops_assets.orchestration.steps import build_training_set, fit_model, reproduce
+from mlops_assets.orchestration.steps.datasets import training_sets
+from mlops_assets.orchestration.steps.fitting.recipes import folder_as_recorded, keep_recipe, kept_recipe
 from mlops_assets.records import ModelVersion
 from mlops_assets.scoring.calibration import CALIBRATION_PART
 from mlops_assets.stores.home import Home

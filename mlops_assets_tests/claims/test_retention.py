@@ -23,15 +23,15 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.feature_table import compute_partitions
 from mlops_assets.orchestration.project import declared_views
 from mlops_assets.orchestration.steps import build_training_set, rebuild_training_set
-from mlops_assets.orchestration.steps.ingesting import write
-from mlops_assets.orchestration.steps.keeping import (
+from mlops_assets.orchestration.steps.archive.keeping import (
     Retention,
     clean,
     place_hold,
     protected_versions,
     release_hold,
 )
-from mlops_assets.orchestration.steps.training_sets import VIEWS
+from mlops_assets.orchestration.steps.datasets.training_sets import VIEWS
+from mlops_assets.orchestration.steps.intake.ingesting import write
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.history import history
 from mlops_assets.stores.home import Home
@@ -143,7 +143,7 @@ def test_a_protected_training_set_outlives_any_history(shop_project, story):
 CLEAN = """
 import sys
 from datetime import datetime, timedelta
-from mlops_assets.orchestration.steps.keeping import Retention, clean
+from mlops_assets.orchestration.steps.archive.keeping import Retention, clean
 from mlops_assets.stores.home import Home
 rules = [Retention(table=table, days=30) for table in sys.argv[3:]]
 home = Home(sys.argv[1], settings={})

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mlops_assets.cli import main
-from mlops_assets.orchestration.steps.contracts import CONTRACTS, in_use
+from mlops_assets.orchestration.steps.intake.contracts import CONTRACTS, in_use
 from mlops_assets.records import ContractVersion
 
 DAY = "2024-01-01"

@@ -9,7 +9,7 @@ import pytest
 from mlops_assets.cli import main
 from mlops_assets.orchestration.catalogue import catalogue
 from mlops_assets.orchestration.steps import seal_predictions
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import Span
 from mlops_assets.stores.predictions import LoggedPrediction, PredictionLogWriter, StoredRow, encode_prediction
 from mlops_assets_tests._shop import LIVE, MODEL

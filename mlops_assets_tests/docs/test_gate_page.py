@@ -10,9 +10,9 @@ from bench._defect_world import MODEL_FILES, Defect, Trial, at_night_after
 from bench.defects import PAGE
 from bench.defects_catalogue import CATALOGUE, DEFECTS
 from mlops_assets.evaluation import BehaviourPolicy, GatePolicy
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.own_tests import ModelUnderTest, run_own_tests
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.gate.own_tests import ModelUnderTest, run_own_tests
 
 TEXT = (Path(__file__).parents[2] / "docs" / "gate.md").read_text()
 

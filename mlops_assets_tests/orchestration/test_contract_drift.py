@@ -12,7 +12,7 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.raw_table import table_assets
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
-from mlops_assets.orchestration.steps.contracts import NOTE, effects, in_use, refusal_of, take_over
+from mlops_assets.orchestration.steps.intake.contracts import NOTE, effects, in_use, refusal_of, take_over
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets.validation import Contract

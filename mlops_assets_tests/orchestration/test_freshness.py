@@ -13,7 +13,7 @@ from mlops_assets.orchestration.partitions import DailyPartitions
 from mlops_assets.orchestration.raw_table import table_assets
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
-from mlops_assets.orchestration.steps.arriving import newest
+from mlops_assets.orchestration.steps.intake.arriving import newest
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.tags import AS_OF_TAG, REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.validation import Promise, VolumePolicy

@@ -6,8 +6,8 @@ import pytest
 
 from mlops_assets.evaluation import BusinessValue, FairnessPolicy
 from mlops_assets.features.join import DECISION_TIME
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import EvaluationReport
 from mlops_assets.scoring import CALIBRATION_PART
 from mlops_assets.serving.served_model import ServedModel

@@ -17,8 +17,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.retention import declared_retention, retention_schedule
 from mlops_assets.orchestration.steps import rebuild_training_set
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.keeping import (
+from mlops_assets.orchestration.steps.archive.keeping import (
     Retention,
     clean,
     place_hold,
@@ -26,8 +25,9 @@ from mlops_assets.orchestration.steps.keeping import (
     release_hold,
     trained_on,
 )
-from mlops_assets.orchestration.steps.reopening import behind
-from mlops_assets.orchestration.steps.training_sets import training_set_version
+from mlops_assets.orchestration.steps.datasets.training_sets import training_set_version
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.intake.reopening import behind
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.history import history
 from mlops_assets.stores.home import Home

@@ -7,7 +7,7 @@ import pytest
 from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration import project_definitions
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.training_sets import build_training_set
+from mlops_assets.orchestration.steps.datasets.training_sets import build_training_set
 from mlops_assets_tests._shop import (
     FEATURES_PY,
     LIVE,

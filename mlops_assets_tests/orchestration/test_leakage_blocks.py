@@ -14,7 +14,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.release_chain import release_assets
 from mlops_assets.orchestration.resources import HomeResource
-from mlops_assets.orchestration.steps import training_sets
+from mlops_assets.orchestration.steps.datasets import training_sets
 from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets_tests._shop import FEATURES_PY, LIVE, MODEL, days, materialized
 

@@ -19,8 +19,8 @@ import pytest
 from mlops_assets.digests import canonical_json, sha256_bytes, sha256_parts
 from mlops_assets.errors import BundleError
 from mlops_assets.orchestration import mlflow_models
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import LABEL, TRAIN, times_of, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, TRAIN, times_of, training_rows_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import TrainingSet
 from mlops_assets.scoring.calibration import CALIBRATION_PART, Calibrator
 from mlops_assets.stores.home import Home

@@ -16,7 +16,7 @@ from mlops_assets.orchestration.model_declaration import ModelDeclaration, Model
 from mlops_assets.orchestration.outline import ModelOutline, as_name, require_name
 from mlops_assets.orchestration.outline_of_data import outline_of_data
 from mlops_assets.orchestration.scaffolding import write_model, write_model_of
-from mlops_assets.orchestration.steps.training_sets import label_columns_of
+from mlops_assets.orchestration.steps.datasets.training_sets import label_columns_of
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.validation import validate
 from mlops_assets_tests._sales import DAYS, ROLES, ROWS, sales, sales_csv

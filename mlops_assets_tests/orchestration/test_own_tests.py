@@ -12,9 +12,9 @@ import mlops_assets
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.own_tests import ModelUnderTest, run_own_tests
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, training_rows_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.gate.own_tests import ModelUnderTest, run_own_tests
 from mlops_assets.records import ModelVersion, TrainingSet
 from mlops_assets_tests._shop import LIVE, MODEL
 

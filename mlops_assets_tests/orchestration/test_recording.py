@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlops_assets.errors import SourceError, StoreError, UnknownNameError
-from mlops_assets.orchestration.steps.ingesting import ingest, variables_of
-from mlops_assets.orchestration.steps.recording import record_events
-from mlops_assets.orchestration.steps.reopening import reopened
+from mlops_assets.orchestration.steps.intake.ingesting import ingest, variables_of
+from mlops_assets.orchestration.steps.intake.recording import record_events
+from mlops_assets.orchestration.steps.intake.reopening import reopened
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._shop import pyproject, write_project

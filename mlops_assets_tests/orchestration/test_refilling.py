@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import StoreError
-from mlops_assets.orchestration.steps import refilling
-from mlops_assets.orchestration.steps.refilling import Refilled, refill
+from mlops_assets.orchestration.steps.live import refilling
+from mlops_assets.orchestration.steps.live.refilling import Refilled, refill
 from mlops_assets.records import FeatureView, Field
 from mlops_assets.stores.home import Home
 
@@ -152,7 +152,7 @@ def test_what_a_run_corrects_meanwhile_is_not_overwritten_with_what_was_read_bef
 
 KILLED = """
 import json, os, signal, sys
-from mlops_assets.orchestration.steps.refilling import refill
+from mlops_assets.orchestration.steps.live.refilling import refill
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.online import rows
 from mlops_assets_tests.orchestration.test_refilling import A, B

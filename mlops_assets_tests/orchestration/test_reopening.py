@@ -12,9 +12,9 @@ from mlops_assets.cli.project import Project
 from mlops_assets.orchestration.project import daily_tables, whole_tables
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.schedules import missing_days, stale_tables
-from mlops_assets.orchestration.steps.ingesting import ingest, judge, variables_of
-from mlops_assets.orchestration.steps.redriving import waive
-from mlops_assets.orchestration.steps.reopening import reopened
+from mlops_assets.orchestration.steps.intake.ingesting import ingest, judge, variables_of
+from mlops_assets.orchestration.steps.intake.redriving import waive
+from mlops_assets.orchestration.steps.intake.reopening import reopened
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.tags import RANGE_START
 from mlops_assets.records import Span

@@ -13,7 +13,7 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.reproduction import reproduce_schedule
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.steps import reproduce
-from mlops_assets.orchestration.steps.row_differences import first_difference
+from mlops_assets.orchestration.steps.archive.row_differences import first_difference
 from mlops_assets.records import ModelVersion, Reproduction
 from mlops_assets_tests._shop import (
     LIVE,

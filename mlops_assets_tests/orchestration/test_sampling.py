@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.monitoring import SCORE, Profile
-from mlops_assets.orchestration.steps.training_sets import some_of, spread_over
+from mlops_assets.orchestration.steps.datasets.training_sets import some_of, spread_over
 
 
 def test_some_rows_are_spread_over_all():

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pytest
 
 from mlops_assets.orchestration.steps import build_training_set, rebuild_training_set
-from mlops_assets.orchestration.steps.ingesting import write
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, KNOWN_AT, TRAIN, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, KNOWN_AT, TRAIN, training_rows_of
+from mlops_assets.orchestration.steps.intake.ingesting import write
 from mlops_assets.stores.tables import stored_digest
 from mlops_assets_tests._shop import FIRST_DAY, HISTORY_DAYS, LIVE, Shop, days, grown, no_settings, orders, shop_project
 from mlops_assets_tests._shop import shop as shop

@@ -6,8 +6,8 @@ import pytest
 
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.learning import policy_of
-from mlops_assets.orchestration.steps.recipes import kept_recipe
+from mlops_assets.orchestration.steps.fitting.learning import policy_of
+from mlops_assets.orchestration.steps.fitting.recipes import kept_recipe
 from mlops_assets.records import TrainingSet
 from mlops_assets.training import Among, TuningPolicy
 from mlops_assets_tests._shop import MODEL

@@ -5,8 +5,8 @@ import pytest
 
 from mlops_assets.digests import sha256_table
 from mlops_assets.orchestration.steps import build_training_set
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, TRAIN, parts_of
-from mlops_assets.orchestration.steps.vectorizing import vectorized
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, TRAIN, parts_of
+from mlops_assets.orchestration.steps.datasets.vectorizing import vectorized
 from mlops_assets_tests._shop import LIVE, grown, no_settings, shop_project
 from mlops_assets_tests._shop import shop as shop
 

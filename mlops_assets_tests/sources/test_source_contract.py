@@ -21,7 +21,8 @@ from sqlalchemy import create_engine, text
 
 from mlops_assets.digests import sha256_pieces, sha256_table
 from mlops_assets.errors import SourceError
-from mlops_assets.orchestration.steps.ingesting import ingest
+from mlops_assets.orchestration.steps.intake import ingesting
+from mlops_assets.orchestration.steps.intake.ingesting import ingest
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import Span
 from mlops_assets.sources import SOURCES, AnySource, Batch, Source, Stage
@@ -446,7 +447,7 @@ def test_a_fault_in_the_last_piece_keeps_all_pieces_out(long, tmp_path):
     at = datetime(2013, 2, 12, tzinfo=UTC)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("mlops_assets.orchestration.steps.ingesting.variables_of", lambda *_: dict(long.variables))
+        patched.setattr(ingesting, "variables_of", lambda *_: dict(long.variables))
         try:
             came = ingest(table, home, ["2013-02-11"], folder=tmp_path, at=at)
         except SourceError:

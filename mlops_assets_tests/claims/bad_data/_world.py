@@ -15,7 +15,7 @@ import yaml
 
 import mlops_assets
 from mlops_assets.errors import SourceError
-from mlops_assets.orchestration.steps.ingesting import ingest, judge
+from mlops_assets.orchestration.steps.intake.ingesting import ingest, judge
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.sources import FileSource
 from mlops_assets.stores.home import Home

@@ -10,8 +10,8 @@ from mlops_assets.evaluation import renamed
 from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.features.repeats import repeated_days
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import LABEL, days_of, some_of
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, days_of, some_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 from mlops_assets.errors import GovernanceError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.proving import check_parity
-from mlops_assets.orchestration.steps.watching import SEALED, labels_of, sealed_row
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.live.proving import check_parity
+from mlops_assets.orchestration.steps.live.watching import SEALED, labels_of, sealed_row
 from mlops_assets.records import AuditEntry, ParityReport, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import LoggedPrediction, days, decode_prediction, read_predictions

@@ -15,7 +15,7 @@ import msgspec
 from mlops_assets.errors import UnknownNameError
 from mlops_assets.governance import Event, holds, require_hold
 from mlops_assets.orchestration.partitions import DAY, days_of, span_of
-from mlops_assets.orchestration.steps.reopening import EXPIRED
+from mlops_assets.orchestration.steps.intake.reopening import EXPIRED
 from mlops_assets.records import Dossier, TrainingSet
 from mlops_assets.stores import predictions
 from mlops_assets.stores.history import PastVersion, history, version_at

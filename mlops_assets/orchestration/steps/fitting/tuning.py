@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.resuming import fit_sha256
+from mlops_assets.orchestration.steps.fitting.resuming import fit_sha256
 from mlops_assets.records import TrainingSet, Trial
 from mlops_assets.stores.home import Home
 from mlops_assets.training import TrainingData, TrainingPolicy, tune

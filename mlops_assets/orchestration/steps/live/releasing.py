@@ -15,11 +15,11 @@ from mlops_assets.governance import (
 )
 from mlops_assets.governance import evaluate as evaluate_approval
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.judging import vectors_of
-from mlops_assets.orchestration.steps.noting import PIPELINE, note
-from mlops_assets.orchestration.steps.reporting import what_moves
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, some_of, training_rows_of
+from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, some_of, training_rows_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.noting import PIPELINE, note
+from mlops_assets.orchestration.steps.gate.judging import vectors_of
+from mlops_assets.orchestration.steps.gate.reporting import what_moves
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release

@@ -20,7 +20,7 @@ from mlops_assets.carried_code import run
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.features.columns import ARROW, as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import BehaviourResult
 
 ROWS = 200  # held-out rows that a test may start from

@@ -13,8 +13,8 @@ import pyarrow as pa
 from mlops_assets.evaluation import BusinessValue
 from mlops_assets.features import Vectorizer
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.watching import labels_of, sealed_predictions
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.live.watching import labels_of, sealed_predictions
 from mlops_assets.records import Field
 from mlops_assets.statistics import auc, rmse
 from mlops_assets.stores.home import Home

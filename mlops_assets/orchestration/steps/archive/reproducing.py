@@ -17,11 +17,11 @@ from mlops_assets.features import FeatureModule, FeaturePlan, build_spec
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.learning import bundle_of, policy_of, profile_of
-from mlops_assets.orchestration.steps.recipes import circumstances, folder_as_recorded, kept_recipe
-from mlops_assets.orchestration.steps.row_differences import first_difference
-from mlops_assets.orchestration.steps.training_sets import TRAIN, parts_of, rebuild_training_set
-from mlops_assets.orchestration.steps.vectorizing import vectorized
+from mlops_assets.orchestration.steps.archive.row_differences import first_difference
+from mlops_assets.orchestration.steps.datasets.training_sets import TRAIN, parts_of, rebuild_training_set
+from mlops_assets.orchestration.steps.datasets.vectorizing import vectorized
+from mlops_assets.orchestration.steps.fitting.learning import bundle_of, policy_of, profile_of
+from mlops_assets.orchestration.steps.fitting.recipes import circumstances, folder_as_recorded, kept_recipe
 from mlops_assets.records import FeatureVectorSpec, ModelVersion, Recipe, Reproduction, ReproductionLevel, TrainingSet
 from mlops_assets.stores.history import history, version_at
 from mlops_assets.stores.home import Home

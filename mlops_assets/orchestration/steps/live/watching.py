@@ -15,8 +15,8 @@ from mlops_assets.features.columns import UTC_MICROSECONDS
 from mlops_assets.monitoring import DriftAlert, Values, alerts, compare, inspect, matrix_columns, measure
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import days_of
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import label_columns_of
+from mlops_assets.orchestration.steps.datasets.training_sets import label_columns_of
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import (
     DriftReport,
     EvaluationReport,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from mlops_assets.orchestration.steps.contracts import contract_of
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.contracts import contract_of
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import TableVersion
 from mlops_assets.stores.home import Home

@@ -12,15 +12,22 @@ from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.behaving import behaviour_of
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.memory import memory_given_back
-from mlops_assets.orchestration.steps.noting import note
-from mlops_assets.orchestration.steps.picking import Picked
-from mlops_assets.orchestration.steps.promising import changed_since, holdout_of, looks_at
-from mlops_assets.orchestration.steps.reporting import portray, show_report
-from mlops_assets.orchestration.steps.suspecting import handed_out_anew, sent_again
-from mlops_assets.orchestration.steps.training_sets import HOLDOUT, LABEL, TRAIN, days_of, parts_of, spread_over
+from mlops_assets.orchestration.steps.datasets.memory import memory_given_back
+from mlops_assets.orchestration.steps.datasets.picking import Picked
+from mlops_assets.orchestration.steps.datasets.training_sets import (
+    HOLDOUT,
+    LABEL,
+    TRAIN,
+    days_of,
+    parts_of,
+    spread_over,
+)
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.noting import note
+from mlops_assets.orchestration.steps.fitting.promising import changed_since, holdout_of, looks_at
+from mlops_assets.orchestration.steps.gate.behaving import behaviour_of
+from mlops_assets.orchestration.steps.gate.reporting import portray, show_report
+from mlops_assets.orchestration.steps.gate.suspecting import handed_out_anew, sent_again
 from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet, Verdict
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit_baseline

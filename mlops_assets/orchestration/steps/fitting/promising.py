@@ -11,7 +11,7 @@ from typing import Any
 from mlops_assets.evaluation import BusinessValue, policy_sha256
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.steps.noting import PIPELINE, note
+from mlops_assets.orchestration.steps.fitting.noting import PIPELINE, note
 from mlops_assets.records import AuditEntry, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 

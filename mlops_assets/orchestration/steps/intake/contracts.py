@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from mlops_assets.digests import sha256_json
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import ContractVersion
 from mlops_assets.stores.home import Home

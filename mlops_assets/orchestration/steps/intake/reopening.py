@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlops_assets.errors import SourceError
 from mlops_assets.orchestration.partitions import span_of
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.sources import Source, Stage
 from mlops_assets.stores.home import Home

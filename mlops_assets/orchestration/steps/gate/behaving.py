@@ -9,8 +9,8 @@ import pyarrow as pa
 from mlops_assets.evaluation import BusinessValue, Subject, behave, within_budget
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.own_tests import ModelUnderTest, run_own_tests
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.gate.own_tests import ModelUnderTest, run_own_tests
 from mlops_assets.records import BehaviourResult
 
 Array = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from mlops_assets.orchestration.partitions import span_of
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.stores.home import Home
 
 USUAL_BATCHES, USUAL_AT_LEAST = 28, 7  # batches before one that say how many rows are usual

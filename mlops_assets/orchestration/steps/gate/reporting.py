@@ -22,8 +22,9 @@ from mlops_assets.governance import (
     shuffled_importance,
 )
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.training_sets import LABEL, days_of, spread_over
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, days_of, spread_over
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.learning import LEARNING
 from mlops_assets.records import EvaluationReport, ModelVersion, Portrait, TrainingSet
 from mlops_assets.stores.home import Home
 
@@ -31,7 +32,6 @@ Array = npt.NDArray[Any]
 
 EXPLAINED_ROWS = 64  # enough to rank features by eye; contributions cost a hundred times a score
 SHUFFLE_SEED = 7
-LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 
 
 def portray(

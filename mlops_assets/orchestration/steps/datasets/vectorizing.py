@@ -11,9 +11,9 @@ from mlops_assets.digests import TableDigest
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.memory import memory_given_back
-from mlops_assets.orchestration.steps.picking import Picked
-from mlops_assets.orchestration.steps.training_sets import LABEL, TRAIN, parts_of, spread_over, times_of
+from mlops_assets.orchestration.steps.datasets.memory import memory_given_back
+from mlops_assets.orchestration.steps.datasets.picking import Picked
+from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, TRAIN, parts_of, spread_over, times_of
 from mlops_assets.records import TrainingSet
 from mlops_assets.training import TrainingData
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mlops_assets.orchestration.partitions import span_of
-from mlops_assets.orchestration.steps.standing import Key
+from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import WHOLE

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from mlops_assets.errors import examples
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.partitions import span_of
-from mlops_assets.orchestration.steps.arriving import odd_volumes
-from mlops_assets.orchestration.steps.contracts import NOTE, take_over
-from mlops_assets.orchestration.steps.parting import parting
-from mlops_assets.orchestration.steps.reopening import made_of, stamps_of
-from mlops_assets.orchestration.steps.standing import Key, came, standing
-from mlops_assets.orchestration.steps.usual import parameters_of, usual_rows
+from mlops_assets.orchestration.steps.intake.arriving import odd_volumes
+from mlops_assets.orchestration.steps.intake.contracts import NOTE, take_over
+from mlops_assets.orchestration.steps.intake.parting import parting
+from mlops_assets.orchestration.steps.intake.reopening import made_of, stamps_of
+from mlops_assets.orchestration.steps.intake.standing import Key, came, standing
+from mlops_assets.orchestration.steps.intake.usual import parameters_of, usual_rows
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
 from mlops_assets.sources import Batch, Stage

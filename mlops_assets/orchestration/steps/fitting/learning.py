@@ -14,14 +14,13 @@ from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, feature_columns, score_columns
 from mlops_assets.orchestration.mlflow_models import mlflow_model
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.promising import promise
-from mlops_assets.orchestration.steps.recipes import circumstances, keep_recipe, recipe_of
-from mlops_assets.orchestration.steps.reporting import LEARNING
-from mlops_assets.orchestration.steps.resuming import checkpoint_of
-from mlops_assets.orchestration.steps.training_sets import reads_of, spread_over
-from mlops_assets.orchestration.steps.tuning import tuned
-from mlops_assets.orchestration.steps.vectorizing import Vectorized, vectorized
+from mlops_assets.orchestration.steps.datasets.training_sets import reads_of, spread_over
+from mlops_assets.orchestration.steps.datasets.vectorizing import Vectorized, vectorized
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.promising import promise
+from mlops_assets.orchestration.steps.fitting.recipes import circumstances, keep_recipe, recipe_of
+from mlops_assets.orchestration.steps.fitting.resuming import checkpoint_of
+from mlops_assets.orchestration.steps.fitting.tuning import tuned
 from mlops_assets.records import (
     FeatureVectorSpec,
     ModelVersion,
@@ -44,6 +43,7 @@ from mlops_assets.training import (
 
 Array = npt.NDArray[Any]
 
+LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 SCORED_ROWS = 20_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
 
 

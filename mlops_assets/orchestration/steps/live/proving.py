@@ -12,8 +12,8 @@ from mlops_assets.features.columns import ARROW
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.features.parity import compare_served
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.watching import Sealed
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.live.watching import Sealed
 from mlops_assets.records import ParityReport
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import StoredRow

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from mlops_assets.errors import ContractError, GovernanceError
 from mlops_assets.governance import Event
-from mlops_assets.orchestration.steps.contracts import contract_of
-from mlops_assets.orchestration.steps.ingesting import variables_of, write
-from mlops_assets.orchestration.steps.standing import LATER, Key, from_source, standing, subject
+from mlops_assets.orchestration.steps.intake.contracts import contract_of
+from mlops_assets.orchestration.steps.intake.ingesting import variables_of, write
+from mlops_assets.orchestration.steps.intake.standing import LATER, Key, from_source, standing, subject
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.sources import Stage
 from mlops_assets.stores.home import Home

@@ -1,0 +1,1 @@
+"""Training sets: joined, read piece by piece, and made into what a trainer takes."""

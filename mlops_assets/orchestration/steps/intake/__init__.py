@@ -1,0 +1,1 @@
+"""Data come in, and what was held back flows on."""
