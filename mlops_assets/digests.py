@@ -131,26 +131,26 @@ class TableDigest:
 
         rows = rows.replace_schema_metadata(None)
         self._pending = pa.concat_tables([self._pending, rows]) if self._pending.num_rows else rows
-        full = (self._pending.num_rows - 1) // BATCH_ROWS * BATCH_ROWS
-        for end in (full, full - BATCH_ROWS):
-            if end > 0 and _pads(self._pending.slice(end)):
-                self._write(_whole(self._pending), end)
-                self._pending = self._pending.slice(end)
-                return
+        start = 0
+        while behind := _padding_rows(self._pending, start + BATCH_ROWS):
+            self._write(_batch(self._pending, start, behind))
+            start += BATCH_ROWS
+        self._pending = self._pending.slice(start)
 
     def hexdigest(self) -> str:
         """Give the digest; no rows can be taken in after that."""
-        self._write(_whole(self._pending), self._pending.num_rows).close()
+        whole = _whole(self._pending)
+        for start in range(0, max(1, whole.num_rows), BATCH_ROWS):
+            self._write(whole.slice(start, BATCH_ROWS))
+        self._writer.close() if self._writer else None
         return self._sink.hash.hexdigest()
 
-    def _write(self, whole: "pa.Table", end: int) -> "pa.ipc.RecordBatchStreamWriter":
+    def _write(self, rows: "pa.Table") -> None:
         import pyarrow as pa
 
-        self._writer = self._writer or pa.ipc.new_stream(self._file, whole.schema)
-        for start in range(0, end, BATCH_ROWS):
-            for batch in whole.slice(start, BATCH_ROWS).to_batches():
-                self._writer.write_batch(batch)
-        return self._writer
+        self._writer = self._writer or pa.ipc.new_stream(self._file, rows.schema)
+        for batch in rows.to_batches():
+            self._writer.write_batch(batch)
 
 
 def _whole(table: "pa.Table") -> "pa.Table":
@@ -165,11 +165,40 @@ def _whole(table: "pa.Table") -> "pa.Table":
     return pa.table([_own(column) for column in columns], names=names).combine_chunks()
 
 
-def _pads(rest: "pa.Table") -> bool:
-    """Tell whether `rest` is enough to hash the batch before it.
+def _batch(table: "pa.Table", start: int, behind: int) -> "pa.Table":
+    """Give the columns of one full batch as they are hashed, text with that of the rows `behind` it in its buffers.
+
+    Nothing is copied but what lies in several pieces, or has nulls to be filled.
+    """
+    import pyarrow as pa
+
+    columns, names = [], []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        rows = column.slice(start, BATCH_ROWS + behind if _is_text(column.type) else BATCH_ROWS)
+        for part, settled in zip(("", "?"), _settled(rows), strict=False):
+            together = settled.chunk(0) if settled.num_chunks == 1 else settled.combine_chunks()
+            columns.append(together.slice(0, BATCH_ROWS))
+            names.append(name + part)
+    return pa.table(columns, names=names)
+
+
+def _padding_rows(table: "pa.Table", end: int) -> int:
+    """Give how many rows from `end` on must be there for the batch before it to be hashed; 0 if too few are.
 
     Arrow pads the text of a batch to 64 bytes with the text that follows, so that belongs to the digest.
     """
+    behind = _PADDING
+    while end < table.num_rows:
+        if _pads(table.slice(end, behind)):
+            return behind
+        if end + behind >= table.num_rows:
+            break
+        behind *= 16
+    return 0
+
+
+def _pads(rest: "pa.Table") -> bool:
+    """Tell whether `rest` is enough to hash the batch before it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

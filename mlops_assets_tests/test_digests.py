@@ -165,3 +165,18 @@ def test_rows_in_pieces_hash_as_the_whole_table(texts, repeats, cuts, nested):
             digest.update(whole.slice(start, end - start))
 
         assert digest.hexdigest() == sha256_table(whole)
+
+
+def test_a_table_is_hashed_without_a_copy_of_it():
+    """Of a million rows in several chunks a batch at a time is brought together, not all of them."""
+    part = pa.table({"n": pa.array(range(100_000)), "s": pa.array(["some text"] * 100_000)})
+    table, pool = pa.concat_tables([part] * 10), pa.proxy_memory_pool(pa.default_memory_pool())
+
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        sha256_table(table)
+    finally:
+        pa.set_memory_pool(before)
+
+    assert pool.max_memory() < table.nbytes / 4

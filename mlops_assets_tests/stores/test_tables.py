@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -580,6 +581,20 @@ EVERY_KIND = pa.table(
         "list": pa.array([[1.0], None, []], pa.list_(pa.float64())),
     }
 )
+
+
+def test_text_is_kept_as_a_dictionary_where_it_repeats_itself(store):
+    """Names of carriers are, numbers of orders are not: a dictionary of those would be a second copy of them."""
+    orders = [f"order {number}" for number in range(1000)]
+
+    rows = pa.table({"order": orders, "carrier": ["AA", "UA"] * 500, "nobody": pa.nulls(1000, pa.string())})
+    store.write("raw/orders", rows)
+
+    (file,) = (store.root / "raw/orders").glob("*.parquet")
+    group = pq.read_metadata(file).row_group(0)
+    kept = {group.column(place).path_in_schema: group.column(place).has_dictionary_page for place in range(3)}
+    assert kept == {"order": False, "carrier": True, "nobody": True}
+    assert store.read("raw/orders")["order"].to_pylist() == orders
 
 
 def test_readers_are_told_what_a_file_holds(store):

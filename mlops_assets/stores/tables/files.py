@@ -25,6 +25,7 @@ from mlops_assets.stores._atomic import flush_folder
 PARTITION = "partition"  # the internal column; rows must not bring one of that name
 GROUP_ROWS = 1 << 17  # a reader decodes a group at once
 FILE_BYTES = 1 << 28  # a file as big as this gets no further rows, and the next begins
+_LOOKED_AT = 1 << 12  # rows, for how a file is best written
 _TOLD_COLUMNS = 32  # of the first ones readers are told what they hold, as Delta has it
 _TOLD_TEXT = 64  # letters; of longer text the log would grow more than it saves
 
@@ -43,11 +44,12 @@ class PartitionFiles:
     def append(self, rows: pa.Table) -> None:
         """Write `rows` behind those before, as row groups of their own."""
         for start in range(0, rows.num_rows, GROUP_ROWS):
+            group = rows.slice(start, GROUP_ROWS)
             if self._open is None:
                 self._make_folder()
                 self._paths.append(self._folder / f"part-{len(self._paths):05d}-{self._name}")
-                self._open = _OpenFile(self._paths[-1], self._schema)
-            self._open.append(rows.slice(start, GROUP_ROWS))
+                self._open = _OpenFile(self._paths[-1], self._schema, like=group)
+            self._open.append(group)
             if self._open.size >= FILE_BYTES:
                 self._close()
 
@@ -92,16 +94,18 @@ class PartitionFiles:
 class _OpenFile:
     """A file that rows are still written to, and what is known of them so far."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, *, like: pa.Table) -> None:
         self._schema, self._footers, self._with_nan = schema, list[pq.FileMetaData](), set[str]()
         self._file = path.open("xb")
         whole = [column.name for column in schema if _is_whole(column.type)]
-        # Text repeats itself, and of whole numbers the differences are short; the rest is quickest as it is.
+        # Most text repeats itself, and of whole numbers the differences are short; the rest is quickest as it is.
         self._writer = pq.ParquetWriter(
             self._file,
             schema,
             compression="snappy",
-            use_dictionary=[column.name for column in schema if pa.types.is_string(column.type)],
+            use_dictionary=[
+                column.name for column in schema if pa.types.is_string(column.type) and _repeats(like[column.name])
+            ],
             column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
             metadata_collector=self._footers,
         )
@@ -169,6 +173,12 @@ def _told(value: Any, *, up: bool = False) -> int | float | str | None:
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return None
+
+
+def _repeats(text: pa.ChunkedArray) -> bool:
+    """Tell whether the first rows of a column share values, as names of airports do and names of orders do not."""
+    first = text.slice(0, _LOOKED_AT)
+    return bool(2 * pc.count_distinct(first).as_py() <= len(first))
 
 
 def _is_whole(dtype: pa.DataType) -> bool:
