@@ -150,6 +150,17 @@ def test_known_time_and_ttl_are_closed_at_both_ends(store, hour, status):
     assert np.isnat(found.event_time[0]) == (status == "missing")
 
 
+def test_rows_of_any_age_are_found_together(store):
+    """Event times before 1970 and at it are what they are, also where many keys are asked for at once."""
+    hours = {"AA": -24 * 365 * 60, "DL": -round((START - datetime(1970, 1, 1, tzinfo=UTC)) / HOUR), "UA": 0}
+    store.write(DELAYS, rows(*((carrier, 1.5, hour, hour) for carrier, hour in hours.items())))
+
+    found = store.read(DELAYS, carriers(*hours), at(1, 1, 1))["mean_delay"]
+
+    assert found.status.tolist() == ["stale", "stale", "ok"]
+    assert found.event_time.tolist() == at(*hours.values()).tolist()
+
+
 def test_a_decision_just_before_a_row_is_known_gets_the_one_before(store):
     """Writing a row early does not take away what training would have seen."""
     store.write(DELAYS, rows(("AA", 1.0, 0, 1), ("AA", 2.0, 24, 25)))

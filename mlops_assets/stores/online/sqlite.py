@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30.0
 MAPPED_BYTES = 2**30  # of the file, for readers: pages in memory are looked at, not copied
-
+PAGE_BYTES = 2**14  # of a new file: a look-up passes through fewer pages than with SQLite's 4096
 MOST_AT_ONCE = 256  # keys of one statement
 
 _REFILL = "CREATE TABLE IF NOT EXISTS refill (view TEXT PRIMARY KEY, sha256 TEXT)"
+_DIGITS = b"-0123456789"
 _NEWEST = "ORDER BY event_time DESC, known_at DESC LIMIT 1"
 
 
@@ -95,6 +96,7 @@ class SqliteOnlineStore:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # an older file keeps its own
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("BEGIN IMMEDIATE")
@@ -119,32 +121,43 @@ class SqliteOnlineStore:
         shape = self._shapes.of(view)
         packed, moments = packed_keys(view, keys), micros(at)
         try:
-            execute = self._reader().execute
             if len(packed) == 1:
-                found = [execute(_one(shape.name), (packed[0], moments.item())).fetchone()]
+                found = [self._reader().execute(_one(shape.name), (packed[0], moments.item())).fetchone()]
             else:
-                execute("BEGIN")  # one look at the file for all keys: half the cost, and one state of the view
                 found = self._looked_up(shape, packed, moments)
         except sqlite3.Error as error:
             raise self._unreadable(view, error) from error
-        finally:
-            if len(packed) != 1:
-                self._end_read()
         return shape.columns(found, moments)
 
     def _looked_up(self, shape: Shape, keys: Sequence[bytes | None], moments: Moments) -> list[Found]:
-        """Find the rows of keys; those of one request are asked at one moment, and so in one statement."""
-        execute = self._reader().execute
-        if (moments != moments[:1]).any():
+        """Find the rows of keys in one state of the view; those of one request are asked at one moment, and so in one
+        statement.
+        """
+        one_moment = not (moments != moments[:1]).any()
+        if one_moment and len(keys) <= MOST_AT_ONCE:
+            return self._at_once(shape, keys, moments)
+        reader = self._reader()
+        reader.execute("BEGIN")
+        try:
+            if one_moment:
+                starts = range(0, len(keys), MOST_AT_ONCE)
+                parts = (slice(start, start + MOST_AT_ONCE) for start in starts)
+                return [row for part in parts for row in self._at_once(shape, keys[part], moments)]
             one = _one(shape.name)
-            return [execute(one, asked).fetchone() for asked in zip(keys, moments.tolist(), strict=True)]
+            return [reader.execute(one, asked).fetchone() for asked in zip(keys, moments.tolist(), strict=True)]
+        finally:
+            reader.rollback()
+
+    def _at_once(self, shape: Shape, keys: Sequence[bytes | None], moments: Moments) -> list[Found]:
+        """Find the rows of keys by one statement, as they were known at the first of the moments."""
         found: list[Found] = [None] * len(keys)
-        for start in range(0, len(keys), MOST_AT_ONCE):
-            asked = keys[start : start + MOST_AT_ONCE]
-            size = 1 << (len(asked) - 1).bit_length()  # few sizes, for each is a statement of its own
-            padding = [None] * (size - len(asked))  # a null key finds nothing
-            for place, event_time, row in execute(_several(shape.name, size), (*asked, *padding, int(moments[0]))):
-                found[start + place] = event_time, row
+        size = 1 << (len(keys) - 1).bit_length()  # few sizes, for each is a statement of its own
+        padding = [None] * (size - len(keys))  # a null key finds nothing
+        asked = (*keys, *padding, int(moments[0]))
+        for place, cell in self._reader().execute(_several(shape.name, size), asked):
+            if cell is not None:
+                row = cell.lstrip(_DIGITS)
+                found[place] = int(cell[: -len(row)]), row
         return found
 
     def event_time(self, view: FeatureView, keys: Mapping[str, Values]) -> Times:
@@ -181,11 +194,6 @@ class SqliteOnlineStore:
             self._readers.connection = connection
         return connection
 
-    def _end_read(self) -> None:
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is not None and connection.in_transaction:
-            connection.rollback()
-
     def _unreadable(self, view: FeatureView, cause: object) -> StoreError:
         return StoreError(
             f"Online features of view {view.name!r} cannot be read from {self.path}: {cause}. No decision that needs"
@@ -206,9 +214,10 @@ def _one(name: str) -> str:
 
 @cache
 def _several(name: str, size: int) -> str:
+    # A subquery gives one value, and asking for two of a row means looking for it twice: so both come as one, the time
+    # in digits and then the row, which as msgpack begins with a byte that is no digit.
     asked = ", ".join(f"({place}, ?{place + 1})" for place in range(size))
     return (
-        f'WITH asked (place, wanted) AS (VALUES {asked}) SELECT place, event_time, row FROM asked CROSS JOIN "{name}"'
-        f" ON key = wanted AND (event_time, known_at) = (SELECT event_time, known_at"
-        f' FROM "{name}" WHERE key = wanted AND known_at <= ?{size + 1} {_NEWEST})'
+        f"WITH asked (place, wanted) AS (VALUES {asked}) SELECT place, (SELECT CAST(event_time || row AS BLOB)"
+        f' FROM "{name}" WHERE key = wanted AND known_at <= ?{size + 1} {_NEWEST}) FROM asked'
     )
