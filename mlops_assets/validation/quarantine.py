@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
@@ -14,6 +15,8 @@ from mlops_assets.validation.structure import conform
 
 if TYPE_CHECKING:
     from mlops_assets.validation.rules import BrokenRule
+
+_SELDOM = 1000  # rows for one that is refused: what lies between is worth pieces of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,8 +257,7 @@ def _part(
     if structural:
         good = contract.schema.empty_table()
     elif refused.height:
-        keep = pl.repeat(True, rows.num_rows, eager=True).scatter(refused["row"], False)
-        good = rows.filter(keep.to_arrow())
+        good = _without(rows, refused["row"])
     return Validation(
         table=table,
         good=good,
@@ -264,3 +266,12 @@ def _part(
         structural=structural,
         max_quarantined_share=contract.max_quarantined_share,
     )
+
+
+def _without(rows: pa.Table, refused: pl.Series) -> pa.Table:
+    """Give `rows` but for the refused ones, whose numbers are in order; where they are few, nothing is copied."""
+    if refused.len() * _SELDOM > rows.num_rows:
+        keep = pl.repeat(True, rows.num_rows, eager=True).scatter(refused, False)
+        return rows.filter(keep.to_arrow())
+    ends = [-1, *refused.to_list(), rows.num_rows]
+    return pa.concat_tables(rows.slice(before + 1, after - before - 1) for before, after in pairwise(ends))

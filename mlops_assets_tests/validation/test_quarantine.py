@@ -74,6 +74,44 @@ def test_a_row_with_three_faults_is_quarantined_once_with_all_three():
     assert sum(result.counts.values()) == 3
 
 
+@pytest.mark.parametrize("bad", [[0], [2999], [0, 1, 2999], [1500, 1501, 1502], list(range(0, 3000, 7)), []])
+def test_the_rows_between_bad_ones_stay_as_they_were(bad):
+    """Be the bad ones few or many, at an end or side by side."""
+    hours = [99 if row in set(bad) else 1 for row in range(3000)]
+    rows = pa.table({"hour": pa.array(hours), "n": pa.array(range(3000))})
+    contract = Contract.model_validate({"columns": {"hour": {"type": "int64", "max": 23}, "n": {"type": "int64"}}})
+
+    result = validate(rows, contract, table="t")
+
+    assert result.good["n"].to_pylist() == [row for row in range(3000) if row not in set(bad)]
+    assert result.quarantined["n"].to_pylist() == bad
+
+
+def test_few_bad_rows_do_not_make_a_copy_of_the_good_ones():
+    """What lies between them is the memory it was read into."""
+    rows = pa.table({"hour": pa.array([1] * 4000 + [99] + [1] * 5000)})
+    contract = Contract.model_validate({"columns": {"hour": {"type": "int64", "max": 23}}})
+
+    good = validate(rows, contract, table="t").good
+
+    here = rows["hour"].chunk(0).buffers()[1].address
+    assert {chunk.buffers()[1].address for chunk in good["hour"].chunks} == {here}
+
+
+@pytest.mark.parametrize("known", [3, 30])
+def test_few_choices_and_many_let_the_same_values_pass(known):
+    """A missing value is no wrong choice."""
+    choices = [f"C{number}" for number in range(known)]
+    column = {"type": "string", "isin": choices, "nullable": True}
+
+    result = validate(
+        pa.table({"who": [*choices, None, "?", "C"]}), Contract.model_validate({"columns": {"who": column}}), table="t"
+    )
+
+    assert result.good["who"].to_pylist() == [*choices, None]
+    assert result.quarantined["_reason"].to_pylist()[0].endswith(f"{choices[-1]}, found ?")
+
+
 def test_of_equal_rows_the_first_is_kept():
     """A row that was sent twice is not lost with its copy."""
     twice = pa.concat_tables([batch(), batch().slice(1, 1)])
