@@ -29,7 +29,6 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, times_of
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.fitting.learning import policy_of
 from mlops_assets.orchestration.steps.live.comparing import Month, Scorer, by_month, logged_inputs
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.home import Home
@@ -54,7 +53,7 @@ def static_model(folder: ModelFolder, stores: Home) -> Scorer:
         categorical=vectorizer.categorical,
         classes=folder.declaration.classes,
     )
-    fitted = fit(policy_of(folder), data)
+    fitted = fit(folder.policy, data)
     trainer = trainer_named(fitted.trainer)
     return lambda sealed: trainer.score(fitted.parts, vectorizer.vector(logged_inputs(sealed, vectorizer)))
 

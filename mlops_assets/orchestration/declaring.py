@@ -46,12 +46,17 @@ def declare(declaration: type[D], attributes: BaseModel | None, context: dg.Comp
         return declaration.model_validate(rendered)
     except ValidationError as error:
         positions = context.resolution_context.source_position_tree
-        lines = [_explain(declaration, dict(problem), positions) for problem in error.errors()]
-        raise DeclarationError(
-            f"{context.component_path.file_path.name} declares what cannot be obeyed, so nothing of it is loaded:\n"
-            + "\n".join(f"  {line}" for line in lines),
-            problems=lines,
-        ) from None
+        problems: list[dict[str, Any]] = [{**problem} for problem in error.errors()]
+    for problem in problems:
+        facts: Mapping[str, Any] = problem.get("ctx") or {}
+        if isinstance(ours := facts.get("error"), Exception):
+            ours.with_traceback(None)  # pydantic never lets go of it, nor it of all its frames have seen
+    lines = [_explain(declaration, problem, positions) for problem in problems]
+    raise DeclarationError(
+        f"{context.component_path.file_path.name} declares what cannot be obeyed, so nothing of it is loaded:\n"
+        + "\n".join(f"  {line}" for line in lines),
+        problems=lines,
+    )
 
 
 def place(context: dg.ComponentLoadContext, *path: str) -> str:

@@ -21,16 +21,17 @@ Views = Mapping[str, tuple[Path, ViewDefinition]]
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A name used under `key` in the `defs.yaml` of `folder`, and those that could be meant."""
+    """A name used under `key` in a file of `folder`, and those that could be meant."""
 
     folder: Path
     key: str
     kind: str
     name: str
     known: tuple[str, ...]
+    within: str = "defs.yaml"
 
     def __str__(self) -> str:
-        file = self.folder / "defs.yaml"
+        file = self.folder / self.within
         place = f"{self.folder.name}/{file.name}:{line_of(self.name, file)}"
         return f"{place}: {self.key}: {UnknownNameError(self.kind, self.name, known=self.known)}"
 
@@ -96,6 +97,8 @@ def _of_model(
         for key in ("key", "time", "known_at"):
             if column := getattr(about, key):
                 yield Use(folder.path, f"decisions.{key}", f"column of {about.table}", column, columns)
+        for column in folder.label_columns:
+            yield Use(folder.path, "label", f"column of {about.table}", column, columns, within="model.py")
 
 
 def line_of(name: str, file: Path) -> int:

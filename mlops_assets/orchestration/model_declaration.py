@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.deployment import RolloutPolicy
 from mlops_assets.errors import DeclarationError, UnknownNameError
@@ -167,6 +167,25 @@ class ModelFolder:
         """What has to be installed for trainer.py; nothing without one."""
         return distributions_of(read_own(self.trainer_source).packages) if self.trainer_source else ()
 
+    @property
+    def policy(self) -> TrainingPolicy:
+        """The training policy with the parameters of model.py; what `defs.yaml` says of them prevails."""
+        declared = self.declaration.training
+        return TrainingPolicy.model_validate({**declared.model_dump(), "params": {**self.params, **declared.params}})
+
+    def require_model(self) -> None:
+        """Refuse a model.py that does not run, says no label, or has parameters that its trainer cannot obey.
+
+        Raises:
+            DeclarationError: It does.
+        """
+        _ = self._label
+        try:
+            self.policy.require_trainer(self.declaration.task, own=self.trainer_source)
+        except (DeclarationError, ValidationError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise DeclarationError(f"{self.name}/model.py: PARAMS: {why}", model=self.name) from None
+
     def require_trainer(self) -> None:
         """Refuse a trainer of the model's own that is not there, is no trainer, or cannot obey what is declared.
 
@@ -189,7 +208,18 @@ class ModelFolder:
     @cached_property
     def _module(self) -> Mapping[str, Any]:
         namespace: dict[str, Any] = {"__name__": f"{self.name}.model"}
-        exec(compile(self.model_source, str(self.path / "model.py"), "exec"), namespace)
+        try:
+            exec(compile(self.model_source, str(self.path / "model.py"), "exec"), namespace)
+        except SyntaxError as error:
+            raise DeclarationError(
+                f"{self.name}/model.py:{error.lineno}: is not Python: {error.msg}.", model=self.name
+            ) from error
+        except Exception as error:
+            raise DeclarationError(
+                f"{self.name}/model.py could not be run, so nothing says what is predicted: "
+                f"{type(error).__name__}: {error}.",
+                model=self.name,
+            ) from error
         return namespace
 
     @property

@@ -37,13 +37,15 @@ class ModelPipeline(dg.Component, dg.Resolvable):
         """Build the component from YAML.
 
         Raises:
-            DeclarationError: It, or the trainer it says is its own, cannot be obeyed.
+            DeclarationError: It, the trainer it says is its own, or model.py cannot be obeyed.
         """
         declared = declare(ModelDeclaration, attributes, context)
+        folder = ModelFolder(folder_of(context), declared)
         try:
-            ModelFolder(folder_of(context), declared).require_trainer()
+            folder.require_trainer()
         except DeclarationError as error:
             raise DeclarationError(f"{place(context, 'training', 'trainer')}: {error}") from None
+        folder.require_model()
         return cls(declared)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -28,10 +28,14 @@ from mlops_assets.orchestration.sensors import retrain_sensor, tick_interval_s, 
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.orchestration.tags import PURPOSE_TAG
 from mlops_assets.orchestration.watch_chain import WATCH_CHAIN
+from mlops_assets.orchestration.yaml_files import require_readable
 from mlops_assets.stores.home import DEFAULT_HOME
 from mlops_assets.validation import Promise
 
 REFRESH_JOB, REFRESH_WHOLE_JOB, RELEASE_JOB, REPRODUCE_JOB = "refresh", "refresh_whole", "release", "reproduce"
+COMPONENTS = tuple(
+    f"mlops_assets.orchestration.{name}" for name in ("Entity", "FeatureTable", "ModelPipeline", "RawTable")
+)
 DATA_STAGES = ("raw", "validated", "quarantine", "features")
 
 D = TypeVar("D", bound=BaseModel)
@@ -42,6 +46,8 @@ def project_definitions(path: str | Path) -> dg.Definitions:
 
     `path` is any file or folder inside the project, usually `__file__` of its `definitions.py`.
     """
+    project = dg.ComponentTree.for_project(path_within_project=Path(path))
+    require_readable(project.defs_module_path, components=COMPONENTS)
     loaded = dg.load_from_defs_folder(path_within_project=Path(path))
     declared = dg.Definitions.merge(loaded, _resources(promises={}))
     models = declared_models(declared)

@@ -265,11 +265,18 @@ def _dossier(folder: ModelFolder) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=made,
             data_version=dg.DataVersion(made.sha256),
-            metadata={
-                "model card": dg.MetadataValue.md(card),
-                "folder": dg.MetadataValue.path(made.path),
-                "sha256": made.sha256,
-            },
+            metadata=clean(
+                {
+                    "version": made.model_version.version,
+                    "risk tier": made.risk_tier,
+                    "missing": ", ".join(made.missing) or "nothing",
+                    "left to a person": "\n".join(made.review) or None,
+                    "model card": dg.MetadataValue.md(card),
+                    "folder": dg.MetadataValue.path(made.path),
+                    "sha256": made.sha256,
+                    "bundle sha256": made.model_version.sha256,
+                }
+            ),
             check_results=[
                 dg.AssetCheckResult(
                     check_name="complete",
@@ -298,7 +305,16 @@ def _approval(folder: ModelFolder) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=given,
             data_version=dg.DataVersion(given.sha256),
-            metadata=clean({"granted": given.granted, "by": given.by, "reason": given.reason}),
+            metadata=clean(
+                {
+                    "version": given.model_version.version,
+                    "granted": given.granted,
+                    "by": given.by,
+                    "reason": given.reason,
+                    "bundle sha256": given.model_version.sha256,
+                    "dossier sha256": given.dossier_sha256,
+                }
+            ),
             check_results=[dg.AssetCheckResult(check_name="granted", passed=given.granted, description=given.reason)],
         )
 

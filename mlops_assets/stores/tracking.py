@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 SQLITE: Final = "sqlite:///"
 BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
 MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
-DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run says first
+DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run or an experiment says first
+KIND: Final = {"mlflow.experimentKind": "custom_model_development"}  # else its page is that of a chat, and empty
 DAGSTER_URL_TAG: Final = "dagster_run_url"  # where the run of Dagster that trained has its page
 CONTEXT_TAG: Final = "mlflow.data.context"  # what MLflow's page says a data set was read for
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
@@ -74,6 +75,7 @@ class Tracking:
         datasets: Iterable["Read"],
         artifacts: Mapping[str, bytes],
         mlflow_model: Mapping[str, bytes] | None = None,
+        about: str = "",
     ) -> tuple[str, str | None]:
         """Log one training as a finished run and register its bundle; give the run's id and the address of its page.
 
@@ -89,6 +91,7 @@ class Tracking:
             artifacts: The parts of the model's bundle by name, as the bundle store keeps them.
             mlflow_model: The files of the same model as MLflow loads and serves it; what is registered then points at
                 them, so that `models:/NAME@champion` can be served.
+            about: What the model is for; the description of a new experiment and a new registered model.
 
         Raises:
             StoreError: MLflow could not be reached or refused; the run is left marked as failed.
@@ -102,7 +105,7 @@ class Tracking:
         tags = {**tags, BUNDLE_TAG: bundle_sha256}
         with self._refusals():
             client = self._client()
-            experiment = self._experiment(client, model)
+            experiment = self._experiment(client, model, about)
             end_killed_runs(client, [experiment])
             if logged := _logged_before(client, experiment, model, bundle_sha256):
                 return logged.info.run_id, self._url(logged)
@@ -113,7 +116,7 @@ class Tracking:
                 _log_files(client, run, artifacts, BUNDLE_FOLDER)
                 if mlflow_model:
                     _log_files(client, run, mlflow_model, MODEL_FOLDER)
-                _register(client, run, model, tags, MODEL_FOLDER if mlflow_model else BUNDLE_FOLDER)
+                _register(client, run, model, tags, MODEL_FOLDER if mlflow_model else BUNDLE_FOLDER, about)
             except BaseException:
                 client.set_terminated(run.info.run_id, status="FAILED")
                 raise
@@ -145,7 +148,7 @@ class Tracking:
             _log_numbers(client, client.get_run(run_id), {}, metrics, {})
 
     def log_report(self, run_id: str, headline: str, files: Mapping[str, bytes]) -> None:
-        """Add to a run what was found of its model, in a sentence and as files; done again, it replaces them."""
+        """Say of a run and its version what was found of the model, and add files; done again, it replaces them."""
         with self._refusals():
             client = self._client()
             run = client.get_run(run_id)
@@ -153,6 +156,8 @@ class Tracking:
             way_back = run.data.tags.get(DAGSTER_URL_TAG)
             told = f"{headline}\n\n[Its run in Dagster]({way_back})" if way_back else headline
             client.set_tag(run_id, DESCRIPTION_TAG, told)
+            for version in client.search_model_versions(f"run_id = '{run_id}'"):
+                client.update_model_version(version.name, version.version, description=told)
 
     def set_alias(self, model: str, run_id: str, version_sha: str, alias: Alias) -> None:
         """Let `alias` name the version the run registered; a champion is no challenger any more.
@@ -198,7 +203,7 @@ class Tracking:
             self._known_client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         return self._known_client
 
-    def _experiment(self, client: "MlflowClient", model: str) -> str:
+    def _experiment(self, client: "MlflowClient", model: str, about: str) -> str:
         from mlflow.exceptions import MlflowException
 
         served = self.uri.startswith("http")
@@ -206,7 +211,8 @@ class Tracking:
             return str(found.experiment_id)
         try:
             place = None if served else (self._artifact_root / model).as_uri()
-            return str(client.create_experiment(model, artifact_location=place))
+            tags = {**KIND, DESCRIPTION_TAG: about} if about else KIND
+            return str(client.create_experiment(model, artifact_location=place, tags=tags))
         except MlflowException as error:
             if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(model)):
                 return str(found.experiment_id)  # made by another process since we looked
@@ -336,11 +342,11 @@ def _log_files(client: "MlflowClient", run: "Run", artifacts: Mapping[str, bytes
         client.log_artifacts(run.info.run_id, folder, below)
 
 
-def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str, str], folder: str) -> None:
+def _register(client: "MlflowClient", run: "Run", model: str, tags: Mapping[str, str], folder: str, about: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(model)
+        client.create_registered_model(model, description=about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -15,6 +15,7 @@ from mlops_assets_tests._shop import FEATURES_PY, MODEL_PY, MODEL_YAML, TABLES_Y
 
 TABLE_YAML, _, VIEW_YAML = TABLES_YAML.split("---\n")
 COUNTER = itertools.count()
+LABEL_PY = "def label(returned):\n    return returned\n"  # without parameters, which belong to a trainer
 
 Load = Callable[..., dg.Definitions]
 
@@ -221,7 +222,9 @@ def test_a_trainer_of_its_own_that_is_none_is_refused_with_both_places(load, bef
 def test_dagster_shows_what_a_trainer_of_its_own_fits_with(load):
     """And a change of the file is a change of the code."""
     specs = [
-        dg.Definitions.merge(load(OWN_YAML, trainer=text), dg.Definitions(resources={"home": HomeResource()}))
+        dg.Definitions.merge(
+            load(OWN_YAML, trainer=text, model=LABEL_PY), dg.Definitions(resources={"home": HomeResource()})
+        )
         for text in (BINS, f"{BINS}\n# import torch\n", f"{BINS}\ndef _unused():\n    import lightgbm\n")
     ]
     models = [

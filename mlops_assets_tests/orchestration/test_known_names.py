@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from dagster.components.core.component_tree import ComponentTreeException
 
 from mlops_assets.errors import DeclarationError, FeatureError
 from mlops_assets.orchestration import project_definitions
@@ -41,7 +42,7 @@ MISTAKES = {
 }
 
 
-def load(tmp_path, monkeypatch, right, wrong, *, features=FEATURES_PY):
+def load(tmp_path, monkeypatch, right, wrong, *, features=FEATURES_PY, model=MODEL_PY):
     """Load the shop with one thing written otherwise, or with nothing."""
     package = f"named_{next(COUNTER)}"
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -51,7 +52,7 @@ def load(tmp_path, monkeypatch, right, wrong, *, features=FEATURES_PY):
         f"{package}/defs/orders/defs.yaml": TABLES_YAML.replace(right, wrong),
         f"{package}/defs/{MODEL}/defs.yaml": MODEL_YAML.replace(right, wrong),
         f"{package}/defs/{MODEL}/features.py": features,
-        f"{package}/defs/{MODEL}/model.py": MODEL_PY,
+        f"{package}/defs/{MODEL}/model.py": model,
     }
     return project_definitions(write_project(tmp_path, files))
 
@@ -85,3 +86,71 @@ def test_an_argument_that_a_feature_does_not_read_is_refused_when_the_project_is
 
     with pytest.raises(FeatureError, match=r"dear\(\) declares branch and does not read it"):
         load(tmp_path, monkeypatch, "", "", features=source)
+
+
+UNREADABLE = {
+    "a tab": ("  task: binary", "\ttask: binary", "/defs.yaml:5: is not YAML: ", "Indent with spaces"),
+    "a bracket too few": (
+        "views: [branch_returns]",
+        "views: [branch_returns",
+        "/defs.yaml:8: is not YAML: ",
+        "bracket",
+    ),
+    "a key twice": (
+        "  task: binary",
+        "  task: binary\n  task: regression",
+        "/defs.yaml:6: task: stands in line 5 already",
+        "Keep one.",
+    ),
+    "no such component": (
+        "orchestration.ModelPipeline",
+        "orchestration.ModelPipelin",
+        "/defs.yaml:1: type: component 'mlops_assets.orchestration.ModelPipelin' is not known.",
+        "Did you mean 'mlops_assets.orchestration.ModelPipeline'?",
+    ),
+    "no such module": (
+        "mlops_assets.orchestration.ModelPipeline",
+        "mlops_asset.orchestration.ModelPipeline",
+        "/defs.yaml:1: type: component 'mlops_asset.orchestration.ModelPipeline' is not known.",
+        "Did you mean 'mlops_assets.orchestration.ModelPipeline'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "told", "hint"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_cannot_be_read_is_told_with_its_line(tmp_path, monkeypatch, right, wrong, told, hint):
+    """Not by Dagster, in three hundred lines, nor by YAML, which takes the last of two keys without a word."""
+    with pytest.raises(DeclarationError) as refused:
+        load(tmp_path, monkeypatch, right, wrong)
+
+    assert told in str(refused.value)
+    assert hint in str(refused.value)
+
+
+MISTAKEN_MODELS = {
+    "its label's column": (
+        "label(returned)",
+        "label(return_)",
+        "model.py:4: label: column of orders 'return_'",
+    ),
+    "no label": ("def label", "def labels", "has no function `label`"),
+    "a parameter": (
+        "num_leaves",
+        "num_leafs",
+        "model.py: PARAMS: LightGBM parameter 'num_leafs' is not known.",
+    ),
+    "a parameter's kind": ('"num_leaves": 7', '"num_leaves": [7]', f"{MODEL}/model.py: PARAMS: "),
+    "no Python": ("def label(", "def label", f"{MODEL}/model.py:4: is not Python"),
+    "an import": ("PARAMS =", "import nonsense_there_is_not\nPARAMS =", "ModuleNotFoundError"),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "told"), MISTAKEN_MODELS.values(), ids=MISTAKEN_MODELS)
+def test_a_mistake_in_model_py_is_told_before_the_first_training(tmp_path, monkeypatch, right, wrong, told):
+    """The file is read whenever the project is loaded, not only by the run that needs it."""
+    with pytest.raises((DeclarationError, ComponentTreeException)) as refused:
+        load(tmp_path, monkeypatch, "", "", model=MODEL_PY.replace(right, wrong))
+
+    meant = refused.value if isinstance(refused.value, DeclarationError) else refused.value.__cause__
+    assert isinstance(meant, DeclarationError)
+    assert told in str(meant)

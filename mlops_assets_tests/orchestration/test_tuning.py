@@ -6,7 +6,6 @@ import pytest
 
 from mlops_assets.orchestration import steps
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.fitting.learning import policy_of
 from mlops_assets.orchestration.steps.fitting.recipes import kept_recipe
 from mlops_assets.records import TrainingSet
 from mlops_assets.training import Among, TuningPolicy
@@ -64,5 +63,5 @@ def test_the_same_parameters_declared_give_the_same_bundle(shop, fit_again):
 
     plain = steps.fit_model(folder, shop.home, made, tags={}, requester="somebody")
 
-    assert policy_of(folder).tuning is None
+    assert folder.policy.tuning is None
     assert plain.sha256 == tuned.sha256

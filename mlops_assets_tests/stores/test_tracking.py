@@ -144,6 +144,20 @@ def test_a_report_stands_on_the_runs_page_and_is_replaced(tracking):
     assert [file.path for file in client.list_artifacts(run_id, "plots")] == ["plots/roc.svg"]
 
 
+def test_mlflow_shows_a_model_as_one_and_says_what_it_is_for(tracking):
+    """Without its kind an experiment opens on a page for chats; what was found of a version stands at the version."""
+    run_id, _ = train(tracking, "described", about="Will this order come back?")
+
+    tracking.log_report(run_id, "It may go live.", {})
+
+    client = tracking._client()
+    tags = client.get_experiment_by_name("described").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert tags["mlflow.note.content"] == "Will this order come back?"
+    assert client.get_registered_model("described").description == "Will this order come back?"
+    assert client.get_model_version("described", "1").description == "It may go live."
+
+
 def test_an_alias_moves_and_a_champion_is_no_challenger_any_more(tracking):
     """One model is the champion, and what became champion stops being the challenger."""
     parts = {"model.txt": b"second"}

@@ -20,7 +20,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.archive.row_differences import first_difference
 from mlops_assets.orchestration.steps.datasets.training_sets import TRAIN, parts_of, rebuild_training_set
 from mlops_assets.orchestration.steps.datasets.vectorizing import vectorized
-from mlops_assets.orchestration.steps.fitting.learning import bundle_of, policy_of, profile_of
+from mlops_assets.orchestration.steps.fitting.learning import bundle_of, profile_of
 from mlops_assets.orchestration.steps.fitting.recipes import circumstances, folder_as_recorded, kept_recipe
 from mlops_assets.records import FeatureVectorSpec, ModelVersion, Recipe, Reproduction, ReproductionLevel, TrainingSet
 from mlops_assets.stores.history import history, version_at
@@ -150,7 +150,7 @@ def _fit_again(
     learnt = vectorized(folder, again, [rows])
     profile = profile_of(again, learnt)
     for count in threads[:1] if found.causes else threads:
-        fitted = fit(policy_of(folder), learnt.data, own=folder.trainer_source, threads=count)
+        fitted = fit(folder.policy, learnt.data, own=folder.trainer_source, threads=count)
         if not found.fits:
             found.causes += _differing_params(version, fitted.params)
         parts = bundle_of(folder, again, learnt, fitted, profile)

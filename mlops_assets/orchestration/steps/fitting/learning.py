@@ -88,8 +88,8 @@ def fit_model(
     declared, name = folder.declaration, folder.name
     promise(folder, stores, training_set)
     rows = vectorized(folder, training_set, stores.tables.pieces(training_set.table, version=training_set.version))
-    folder, trials = tuned(folder, stores, training_set, policy_of(folder), rows.data)
-    policy = policy_of(folder)
+    folder, trials = tuned(folder, stores, training_set, folder.policy, rows.data)
+    policy = folder.policy
     checkpoint = checkpoint_of(folder, stores, training_set, policy)
     with ThreadPoolExecutor(1) as beside:  # counting leaves a fit alone; another fit could change its threads
         profile = beside.submit(profile_of, training_set, rows)
@@ -122,6 +122,7 @@ def fit_model(
         datasets=reads_of(training_set),
         artifacts=parts,
         mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows.shown),
+        about=declared.description,
     )
     stores.tracking.log_trials(run_id, trials)
     result = ModelVersion(
@@ -179,12 +180,6 @@ def _decision(declared: ModelDeclaration, scores: npt.NDArray[np.float64]) -> di
         "threshold": threshold(scores, share),
         "decision_rule": f"true where score >= threshold, which {share:.0%} of the training rows reach",
     }
-
-
-def policy_of(folder: ModelFolder) -> TrainingPolicy:
-    """Give the training policy with the parameters of model.py; what `defs.yaml` says of them prevails."""
-    declared = folder.declaration.training
-    return TrainingPolicy.model_validate({**declared.model_dump(), "params": {**folder.params, **declared.params}})
 
 
 def unrepeatable(version: ModelVersion) -> Sequence[str]:
