@@ -73,7 +73,10 @@ class _Design:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A fitted linear (regression) or logistic (binary, multiclass) model; of k classes, one column of weights each."""
+    """A fitted linear (regression) or logistic (binary, multiclass) model; of k classes, one column of weights each.
+
+    A class that no row learnt from was of has the chance 0.
+    """
 
     task: Task
     design: _Design
@@ -91,7 +94,9 @@ class Baseline:
         return np.asarray(expit(linear), dtype=np.float64) if self.task == "binary" else linear
 
 
-def fit_baseline(X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequence[int] = ()) -> Baseline:
+def fit_baseline(
+    X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequence[int] = (), classes: int = 0
+) -> Baseline:
     """Fit the simple model on training rows; the same rows always give the same one.
 
     Args:
@@ -99,6 +104,7 @@ def fit_baseline(X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequenc
         y: Labels, shape (n,).
         task: `binary` and `multiclass` fit a logistic regression, `regression` a ridge.
         categorical: Positions of the columns that hold level codes.
+        classes: How many classes there are, where rows may hold fewer; by default as many as the labels name.
 
     Raises:
         TrainingError: There are no rows, or only one class.
@@ -120,7 +126,19 @@ def fit_baseline(X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequenc
             model = LogisticRegression(C=1.0, solver="lbfgs", max_iter=500).fit(design.matrix(X), labels)
         else:
             model = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-8).fit(design.matrix(X), labels)
-    weights = np.asarray(model.coef_, dtype=np.float64)
-    weights = weights.T if task == "multiclass" else weights.ravel()
-    intercept = np.asarray(model.intercept_, dtype=np.float64)
+    weights, intercept = np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
+    if task == "multiclass":
+        weights, intercept = _of_all_classes(weights, intercept, model.classes_.astype(np.intp), classes)
+    else:
+        weights = weights.ravel()
     return Baseline(task=task, design=design, weights=weights, intercept=intercept)
+
+
+def _of_all_classes(weights: Array, intercept: Array, seen: npt.NDArray[np.intp], classes: int) -> tuple[Array, Array]:
+    """Give a column of weights to each class, also to those that were not `seen`."""
+    k = max(classes, int(seen.max()) + 1)
+    found, begin = np.zeros((weights.shape[1], k)), np.full(k, -np.inf)
+    of = seen[-len(weights) :]  # of two classes scikit-learn has weights for the second alone
+    begin[seen] = 0.0
+    found[:, of], begin[of] = weights.T, intercept
+    return found, begin

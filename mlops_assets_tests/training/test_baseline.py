@@ -83,3 +83,17 @@ def test_a_baseline_of_classes_gives_each_its_probability(multiclass):
     assert score.shape == (len(multiclass.y), 3)
     assert score.sum(axis=1) == pytest.approx(1)
     assert all(auc(multiclass.y == place, score[:, place]) > 0.65 for place in range(3))
+
+
+@pytest.mark.parametrize("seen", [(0, 2), (0, 1), (1, 2), (0, 1, 3)])
+def test_a_class_that_no_row_was_of_keeps_its_place(seen):
+    """Of many rows only some are learnt from, and a rare class may not be among them; others rank as they did."""
+    X = np.random.default_rng(3).normal(size=(300, 2))
+    y = np.array(seen, dtype=np.float64)[np.digitize(X[:, 0], [0] if len(seen) == 2 else [-0.5, 0.5])]
+
+    scores = fit_baseline(X, y, task="multiclass", classes=4).score(X)
+
+    assert scores.shape == (300, 4)
+    assert np.allclose(scores.sum(axis=1), 1)
+    assert (scores[:, [place for place in range(4) if place not in seen]] == 0).all()
+    assert np.mean(scores.argmax(axis=1) == y) > 0.95

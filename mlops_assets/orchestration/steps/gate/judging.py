@@ -56,6 +56,7 @@ def evaluate(
         some[LABEL].to_numpy(),
         task=declared.task,
         categorical=bundle.vectorizer.categorical,
+        classes=len(declared.classes),
     )
     scores = bundle.score(vectors)
     champion_scores = None
