@@ -142,7 +142,7 @@ def judge(
         *seen_often(policy, looks),
         *changed_since(changed),
         *suspected(suspicions),
-        *fair_enough(closer.fairness),
+        *fair_enough(policy, closer.fairness),
     ]
     notes = [
         *identical(challenger, champion_sha256),

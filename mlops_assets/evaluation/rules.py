@@ -186,9 +186,9 @@ def unharmed_classes(policy: GatePolicy, found: Classes | None) -> list[Rule]:
     ]
 
 
-def fair_enough(found: Fairness | None) -> list[Rule]:
-    """Refuse groups that lie further apart than was declared; what could not be compared keeps no limit."""
-    if found is None or not any(gap.limit is not None for gap in found.gaps):
+def fair_enough(policy: GatePolicy, found: Fairness | None) -> list[Rule]:
+    """Refuse groups that lie further apart than was declared; whether those that are too small do is for a person."""
+    if found is None or policy.fairness.maximum_difference is None:
         return []
     broken = [
         f"{gap.measure} of {gap.column}{f' for {gap.of}' if gap.of else ''} is {gap.value:.3g}, where "
@@ -196,9 +196,15 @@ def fair_enough(found: Fairness | None) -> list[Rule]:
         for gap in found.gaps
         if not gap.kept
     ]
+    rules = []
     if broken:
-        return [Rule(False, f"groups lie too far apart: {examples(broken)}.")]
-    return [Rule(True, f"groups lie no further apart than declared in any of {len(found.gaps)} comparisons.")]
+        rules.append(Rule(False, f"groups lie too far apart: {examples(broken)}."))
+    elif found.gaps:
+        rules.append(Rule(True, f"groups lie no further apart than declared in any of {len(found.gaps)} comparisons."))
+    if found.unmeasured:
+        text = f"whether groups lie further apart than declared is not known of {examples(found.unmeasured)}."
+        rules.append(Rule(False, text, doubtful=True))
+    return rules
 
 
 def worth_knowing(
@@ -244,9 +250,10 @@ def _too_coarse(policy: GatePolicy, found: Comparison, clusters: int | None) -> 
 
 def _spoken(found: Comparison, confidence: float) -> str:
     """Say a comparison in words."""
-    better = "better" if found.difference >= 0 else "worse"
+    other = f"the {found.other}'s"
+    apart = f"{'better' if found.difference > 0 else 'worse'} than {other} by {abs(found.difference):.4g}"
     return (
-        f"{found.metric} is {better} than the {found.other}'s by {abs(found.difference):.4g} "
+        f"{found.metric} is {apart if found.difference else f'equal to {other}'} "
         f"({_percent(confidence)} interval of the gain {found.low:.4g} to {found.high:.4g})"
     )
 

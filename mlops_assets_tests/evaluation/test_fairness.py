@@ -213,3 +213,28 @@ def test_the_gate_refuses_only_beyond_a_declared_limit(late, window, declared, p
     assert report.passed is passes
     assert {each.group for each in report.fairness.groups} == {"AA", "DL", "UA"}
     assert any("groups lie too far apart: demographic_parity" in reason for reason in report.reasons) is not passes
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.1, "review"), (None, "pass")])
+def test_a_limit_that_groups_are_too_small_for_is_left_to_a_person(late, window, limit, verdict):
+    """What was declared and not held against anything may not read as kept."""
+    report = judge(
+        GatePolicy(
+            resamples=100,
+            minimum_advantage=-1,
+            slice_minimum_rows=len(late.y),
+            fairness={"columns": ("carrier",), "maximum_difference": limit, "measures": ("demographic_parity_ratio",)},
+        ),
+        challenger=version(),
+        champion_sha256=None,
+        window=window,
+        y=late.y,
+        challenger_scores=late.good,
+        champion_scores=None,
+        baseline_scores=late.weak,
+        slices={"carrier": late.carrier},
+        details=Details(threshold=0.4),
+    )
+
+    assert report.verdict == verdict
+    assert ("declared is not known of demographic_parity_ratio of carrier" in report.reasons[0]) is bool(limit)

@@ -216,6 +216,7 @@ def test_the_champion_itself_passes_and_is_recognised(verdict, late, window, tra
 
     assert report.passed
     assert any("byte for byte" in reason for reason in report.reasons)
+    assert any("auc is equal to the champion's (95% interval" in reason for reason in report.reasons)
 
 
 def test_the_same_evidence_gives_the_same_digest_and_other_evidence_another(verdict, late):
