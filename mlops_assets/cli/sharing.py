@@ -25,6 +25,10 @@ def features(home: str | None, view: str | None, as_json: bool) -> None:
     found = named(catalogue([view for _, view in project.views.values()], project.models, project.home, now=time), view)
     if as_json:
         click.echo(as_data(found))
+    elif not found:
+        click.echo(
+            "This project has no feature views yet; docs/features.md says what they are, and how to declare one."
+        )
     elif view is None:
         show_catalogue(found, now=time)
     else:

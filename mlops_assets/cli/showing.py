@@ -11,7 +11,7 @@ from mlops_assets.cli.project import Project
 from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.resources import now, replay_time
-from mlops_assets.records import PerformanceReport
+from mlops_assets.records import AuditEntry, PerformanceReport
 
 
 def show_status(project: Project) -> None:
@@ -73,8 +73,20 @@ def telling_quarantines(project: Project) -> Iterator[None]:
 def show_audit(project: Project, model: str | None) -> None:
     """Print the audit log, one line an entry."""
     for entry in project.home.state.audit_entries(model=model):
-        subject = " ".join(f"{key}={str(value)[:12]}" for key, value in entry.subject.items())
-        click.echo(f"{entry.seq:>5} {entry.at:%Y-%m-%d %H:%M} {entry.event:<24} {subject}  by {entry.actor}")
+        named = sorted(entry.subject.items(), key=lambda each: each[0].endswith("sha256"))  # names first, digests last
+        subject = " ".join(f"{key}={value if key != 'bundle_sha256' else value[:12]}" for key, value in named)
+        why = _why(entry)
+        click.echo(
+            f"{entry.seq:>5} {entry.at:%Y-%m-%d %H:%M} {entry.event:<24} {subject}  by {entry.actor}"
+            + (f": {why}" if why else "")
+        )
+
+
+def _why(entry: AuditEntry) -> str:
+    """Give the reason of an entry; of several, as a gate gives one for each rule, the first that was not kept."""
+    reasons = entry.data.get("reasons") or [entry.data.get("reason") or ""]
+    broken = (str(each) for each in reasons if not str(each).startswith(("Passed", "Note")))
+    return " ".join(next(broken, "").split())
 
 
 def verify_audit(project: Project) -> None:

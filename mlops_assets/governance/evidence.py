@@ -14,7 +14,8 @@ from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet
 class Evidence:
     """Facts and texts about exactly one version; `business_value` holds the numbers declared for it, by name.
 
-    `unexplained` says why single decisions of this version have no exact explanation; empty where they have.
+    `predicts` and `label` say what is forecast, and how that is counted. `unexplained` says why single decisions of
+    this version have no exact explanation; empty where they have.
 
     Raises:
         GovernanceError: The evaluation or the training set is another version's.
@@ -28,6 +29,8 @@ class Evidence:
     business_value: Mapping[str, float | int | str | None] = field(default_factory=dict)
     importance: tuple[Importance, ...] = ()
     unexplained: str = ""
+    predicts: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         version, learnt_from = self.model_version, self.training_set

@@ -34,6 +34,8 @@ def render_model_card(evidence: Evidence) -> str:
 def _summary(evidence: Evidence) -> str:
     version, report = evidence.model_version, evidence.evaluation
     facts = {
+        **({"Predicts": _text(evidence.predicts)} if evidence.predicts else {}),
+        **({"Label": _text(evidence.label)} if evidence.label else {}),
         "Kind": KINDS[version.task],
         "Owner": ", ".join(evidence.owners) or NOT_WRITTEN,
         "Risk tier": evidence.risk_tier,

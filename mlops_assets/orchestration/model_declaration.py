@@ -1,5 +1,6 @@
 """What `defs.yaml` may say of a model, and the folder it says it in."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -236,8 +237,9 @@ class ModelFolder:
 
     @property
     def label_meaning(self) -> str:
-        """What the label says: the first paragraph of the docstring of `label`; empty if it has none."""
-        return " ".join((getdoc(self._label) or "").partition("\n\n")[0].split())
+        """What the label says: the first sentence of the docstring of `label`; empty if it has none."""
+        paragraph = " ".join((getdoc(self._label) or "").partition("\n\n")[0].split())
+        return re.split(r"(?<=[.!?]) ", paragraph, maxsplit=1)[0]
 
     @property
     def _label(self) -> Callable[..., Any]:

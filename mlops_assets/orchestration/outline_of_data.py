@@ -1,5 +1,6 @@
 """Reads the outline of a new model off the data file it is to learn from: types, roles, how much is enough."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from keyword import iskeyword
 from math import ceil, floor, log10
@@ -10,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
-from mlops_assets.errors import DeclarationError, UnknownNameError, examples
+from mlops_assets.errors import DeclarationError, SourceError, UnknownNameError, examples
 from mlops_assets.features.columns import UTC_MICROSECONDS
 from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.orchestration.outline import Amounts, ColumnOutline, Label, ModelOutline, as_name, require_name
 from mlops_assets.sources import FileSource
 from mlops_assets.validation.contract import ColumnType
 
+SCAFFOLD = "`dg scaffold defs mlops_assets.orchestration.ModelPipeline NAME`"
 MOST_LEVELS = 200  # a column with more different texts names things rather than sorts them into kinds
 LEAST_ROWS, LEAST_DAYS, LEAST_OF_CLASS = 200, 5, 10
 HELD_SHARE, MOST_HELD_ROWS, WISHED_HELD_DAYS, GAP_DAYS = 0.2, 10_000, 14, 1
@@ -59,7 +62,7 @@ def outline_of_data(name: str, data: Path, *, key: str, time: str, label: str) -
 
 def _read(data: Path, *, key: str, time: str, label: str) -> tuple[pa.Table, dict[str, ColumnType]]:
     """Give the rows, and the types that guessing would miss: a key is a name, also where it is written in digits."""
-    rows = FileSource(paths=(str(data),)).read(None, variables={})
+    rows = _rows(data)
     for role, column in {"key": key, "time": time, "label": label}.items():
         if column not in rows.column_names:
             raise UnknownNameError(f"{role} column of {data.name}", column, known=rows.column_names)
@@ -71,7 +74,7 @@ def _read(data: Path, *, key: str, time: str, label: str) -> tuple[pa.Table, dic
     if pa.types.is_string(rows[key].type):
         return rows, {}
     types: dict[str, ColumnType] = {key: "string"}
-    read_again = FileSource(paths=(str(data),), types=types).read(None, variables={})
+    read_again = _rows(data, types)
     if not pa.types.is_string(read_again[key].type):
         raise DeclarationError(
             f"key column {key!r} of {data.name} holds {rows[key].type}, but a request names its decision in text, and "
@@ -79,6 +82,23 @@ def _read(data: Path, *, key: str, time: str, label: str) -> tuple[pa.Table, dic
             column=key,
         )
     return read_again, types
+
+
+def _rows(data: Path, types: Mapping[str, ColumnType] | None = None) -> pa.Table:
+    try:
+        return FileSource(paths=(str(data),), types=types or {}).read(None, variables={})
+    except ValidationError:
+        raise DeclarationError(
+            f"{data.name} ends in nothing that says how it is written, so it cannot be read. Write the data as .csv, "
+            ".jsonl or .parquet.",
+            path=str(data),
+        ) from None
+    except SourceError as error:
+        raise DeclarationError(
+            f"{error} A new project is made of a file that needs none of these; the files that {SCAFFOLD} without "
+            "--data makes have a `source` to set them in.",
+            path=str(data),
+        ) from error
 
 
 def _require_arguments(names: list[str], data: Path) -> None:
@@ -136,8 +156,9 @@ def _label(column: pa.ChunkedArray, name: str, data: Path) -> Label:
     if not (text or number or pa.types.is_boolean(column.type)) or len(found) < 2 or (text and len(found) > 2):
         raise DeclarationError(
             f"label column {name!r} of {data.name} is {column.type} with {len(found):,} different values: "
-            f"{examples(map(repr, found))}. A model predicts a number, or which of two values it will be. Name another "
-            "column, or write one that says which of two.",
+            f"{examples(map(repr, found))}. Of a file alone a model of a number or of two values can be made. Name "
+            f"another column, or write one that says which of two. For several classes run {SCAFFOLD}, and see "
+            "docs/trainers.md, `task: multiclass`.",
             column=name,
         )
     if len(found) > 2:

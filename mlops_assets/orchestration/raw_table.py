@@ -144,7 +144,12 @@ def table_assets(declared: TableDeclaration, *, folder: Path) -> Sequence[dg.Ass
         partitions_def=partitions,
         backfill_policy=backfill,
         check_specs=[
-            dg.AssetCheckSpec("contract", asset=good_key, blocking=True, description="Pandera: every row."),
+            dg.AssetCheckSpec(
+                "contract",
+                asset=good_key,
+                blocking=True,
+                description="Every row keeps the contract, or is held in quarantine.",
+            ),
             *(
                 dg.AssetCheckSpec(
                     name, asset=good_key, blocking=blocks, description=f"Suite {suite.name if suite else ''}."
@@ -219,6 +224,9 @@ def _volume(key: dg.AssetKey, declared: TableDeclaration, faults: Mapping[Key, s
 def _verdicts(key: dg.AssetKey, judged: Judged, suite: QualitySuite | None) -> list[dg.AssetCheckResult]:
     shown = {"quality_report": dg.MetadataValue.path(judged.newest_page)}
     contract = _check(key, "contract", judged.blocked_by_contract)
+    if contract.passed:
+        held = f"{judged.refused_rows:,} rows are held in quarantine, the others keep it"
+        contract = contract._replace(description=held if judged.refused_rows else "every row keeps it")
     found = clean({"quarantined rows": judged.refused_rows, "by rule": judged.rules, "waived": judged.waived or None})
     results = [contract._replace(metadata={**found, **shown})]
     if suite:

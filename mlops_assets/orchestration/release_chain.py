@@ -98,9 +98,7 @@ def _training_set(folder: ModelFolder) -> dg.AssetsDefinition:
         made, findings = steps.build_training_set(folder, stores, cut_off=cut_off)
         columns = stores.tables.version(made.table, made.version).columns
         least = declared.training.window.minimum_rows
-        short = (
-            f"{made.train.rows} rows to learn from, fewer than the {least} declared" if made.train.rows < least else ""
-        )
+        counted = f"{made.train.rows:,} rows to learn from, where at least {least:,} are asked for"
         return dg.MaterializeResult(
             value=made,
             data_version=dg.DataVersion(made.sha256),
@@ -129,13 +127,13 @@ def _training_set(folder: ModelFolder) -> dg.AssetsDefinition:
                     passed=not findings,
                     description="; ".join(findings) or "nothing in the training set knows more than the decision did",
                 ),
-                dg.AssetCheckResult(check_name="enough_rows", passed=not short, description=short or "enough rows"),
+                dg.AssetCheckResult(check_name="enough_rows", passed=made.train.rows >= least, description=counted),
                 dg.AssetCheckResult(
                     check_name="fresh_data",
                     passed=not old,
                     # Whoever asks for a training knows why; only what nobody asked for has to wait.
                     severity=_WARN if context.run.tags.get(TRIGGER_TAG, BY_PEOPLE) == BY_PEOPLE else _ERROR,
-                    description="; ".join(old.values()) or "no older than declared",
+                    description="; ".join(old.values()) or "nothing is older than declared",
                 ),
             ],
         )
@@ -281,7 +279,9 @@ def _dossier(folder: ModelFolder) -> dg.AssetsDefinition:
                 dg.AssetCheckResult(
                     check_name="complete",
                     passed=not made.missing,
-                    description=f"missing: {', '.join(made.missing)}" if made.missing else "complete",
+                    description=f"missing: {', '.join(made.missing)}"
+                    if made.missing
+                    else f"all is there that the risk tier {made.risk_tier!r} asks for",
                 )
             ],
         )

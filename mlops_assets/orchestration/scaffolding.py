@@ -72,7 +72,7 @@ PARAMS = {{"num_iterations": 100, "num_leaves": 15, "learning_rate": 0.05, "min_
 
 
 def label({column}: Array) -> Array:
-    """{meaning}; NaN while it is not known."""
+    """{meaning}. NaN while it is not known."""
     return {value}
 '''
 
@@ -197,10 +197,10 @@ def _label(label: Label) -> tuple[str, str]:
     if label.task == "regression":
         return "The number predicted", column
     if positive is None:
-        return "1 or 0", column
+        return f"1 for a row whose {column} is 1", column
     missing = f"np.equal({column}, None)" if isinstance(positive, str) else f"np.isnan({column})"
     said = json.dumps(positive, ensure_ascii=False)
-    return "1 or 0", f"np.where({missing}, np.nan, {column} == {said})"
+    return f"1 for a row whose {column} is {said}", f"np.where({missing}, np.nan, {column} == {said})"
 
 
 def _asked(column: ColumnOutline) -> str:

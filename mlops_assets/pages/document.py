@@ -68,6 +68,7 @@ ul { margin: 6px 0; padding-left: 20px } li { margin: 4px 0 }
   td:first-child { min-width: 112px }
   td:has(> .bar), td:has(> .spread) { width: 30% } .spread { min-width: 84px; margin: 6px 0 0 4px } }
 @media print { body { max-width: none; padding: 0; font-size: 12px } h2 { break-after: avoid }
+  details::details-content { content-visibility: visible; display: block }
   tr { break-inside: avoid } * { -webkit-print-color-adjust: exact; print-color-adjust: exact } }
 """
 

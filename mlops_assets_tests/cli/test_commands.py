@@ -211,6 +211,21 @@ def test_status_says_how_far_what_is_live_was_reproduced(shop, mlops, event, sho
     assert "equal across threads" not in said
 
 
+def test_the_audit_log_says_why(shop, mlops):
+    """What people gave as a reason, and of a gate the rule that was broken rather than those that were kept."""
+    reasons = ["Passed: 700 rows.", "Refused: auc is 0.6.", "Note: no champion is live."]
+    subject = {"bundle_sha256": "e" * 64, "model": MODEL, "version": 7}
+    shop.home.state.audit_append(Event.GATE_REFUSED, actor="ada", subject=subject, data={"reasons": reasons}, at=LIVE)
+    shop.home.state.audit_append(Event.HOLD_PLACED, actor="ada", subject=subject, data={"reason": "asked for"}, at=LIVE)
+
+    *_, refused, held = mlops("audit", "--model", MODEL).out.splitlines()
+
+    assert refused.endswith(
+        f"gate.refused             model={MODEL} version=7 bundle_sha256={'e' * 12}  by ada: Refused: auc is 0.6."
+    )
+    assert held.endswith("by ada: asked for")
+
+
 def test_the_audit_log_is_shown_and_verified(shop, mlops):
     """A line per entry; a deployment without evidence makes the verification fail and is named."""
     listed = mlops("audit", "--model", MODEL)

@@ -1,5 +1,6 @@
 """The model card as people read it."""
 
+import dataclasses
 import re
 from dataclasses import replace
 
@@ -39,6 +40,16 @@ def test_the_card_opens_with_what_the_version_is():
     assert facts["Knows data until"] == "2013-05-01 00:00 UTC"
     assert facts["Bundle digest"] == f"`{'b' * 64}`"
     assert facts["MLflow run"] == "[run1](http://127.0.0.1:5000/#/runs/run1)"
+
+
+def test_the_card_says_what_is_predicted_before_anything_else():
+    """And how that is counted; both are what people wrote."""
+    evidence = dataclasses.replace(EVIDENCE, predicts="Will it be late?", label="1 for a flight that lands late.")
+
+    first, second, *_ = rows(render_model_card(evidence).split("\n## ")[0])[2:]
+
+    assert first == ["Predicts", "Will it be late?"]
+    assert second == ["Label", "1 for a flight that lands late."]
 
 
 def test_numbers_stand_beside_their_rivals_with_intervals():

@@ -237,3 +237,21 @@ def test_a_name_that_cannot_be_used_is_refused_with_one_that_can(name):
         require_name("model", name)
 
     assert require_name("model", as_name(name)) == as_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("sales.txt", "a,b,c\n1,2,3\n", "Write the data as .csv, .jsonl or .parquet."),
+        ("sales.csv", "a;b;c\n1;2;3\n", "A new project is made of a file that needs none of these"),
+        ("sales.csv", "", "Empty CSV file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_it_is_says_where_to_say_how(tmp_path, name, text, said):
+    """`mlops new` has no options for it; a `source` has."""
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(DeclarationError) as refused:
+        write_model_of(tmp_path / name, tmp_path / "sales", key="a", time="b", label="c")
+
+    assert said in str(refused.value)

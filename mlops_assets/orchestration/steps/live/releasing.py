@@ -56,6 +56,8 @@ def write_dossier(
         business_value=declared.value.model_dump() if declared.value else {},
         importance=importance,
         unexplained=unexplained,
+        predicts=declared.description,
+        label=folder.label_meaning,
     )
     files = build_dossier(evidence)
     path = stores.write_dossier(folder.name, version.sha256, files)
