@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from mlops_assets.errors import StoreError
 from mlops_assets.records import FeatureView, Field
 from mlops_assets.stores.online import OnlineStore, SqliteOnlineStore, open_online
+from mlops_assets.stores.online.rows import Shape
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -434,19 +436,55 @@ def test_no_rows_are_written_as_readily_as_many(store):
 
 @pytest.mark.parametrize("repeats", [1, 20])
 def test_a_home_of_before_is_read_as_it_is(tmp_path, repeats):
-    """Tables that were filled row by row with nulls spelled out, as the first version did; few keys at once or many."""
+    """Tables of packed keys that were filled row by row with nulls spelled out; few keys at once or many."""
     store, names = SqliteOnlineStore(tmp_path / "online.sqlite"), ["AA", "UA"] * repeats
-    store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
     start = int(START.timestamp() * 1e6)
     with closing(sqlite3.connect(store.path)) as connection, connection:
-        (table,) = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchone()
+        connection.execute(
+            f'CREATE TABLE "{Shape(DELAYS).name}" (key BLOB, event_time INTEGER, known_at INTEGER, row BLOB,'
+            " PRIMARY KEY (key, event_time, known_at)) WITHOUT ROWID"
+        )
         old = (msgspec.msgpack.encode(("UA",)), start, start, msgspec.msgpack.encode([None, 3]))
-        connection.execute(f'INSERT INTO "{table}" VALUES (?, ?, ?, ?)', old)
+        connection.execute(f'INSERT INTO "{Shape(DELAYS).name}" VALUES (?, ?, ?, ?)', old)
 
+    store.write(DELAYS, rows(("AA", 1.0, 0, 0)))
     found = store.read(DELAYS, carriers(*names), at(*[1] * len(names)))
 
     np.testing.assert_array_equal(found["mean_delay"].values, [1.0, np.nan] * repeats)
     assert found["flights"].values.tolist() == [0.0, 3.0] * repeats
+    assert not np.isnat(store.event_time(DELAYS, carriers(*names))).any()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "keys", "null"),
+    [
+        ("int64", pa.array([-(2**53), -1, 0, 127, 128, 2**53]), []),
+        ("string", pa.array(["", "7", "a\0b", "é", "x" * 300]), [None]),
+        ("timestamp", pa.array([START, START - HOUR * 10**6, START + HOUR], UTC_US), [np.datetime64("NaT")]),
+        ("float64", pa.array([-0.5, 0.0, 1e300]), [np.nan]),
+    ],
+)
+@pytest.mark.parametrize("columns", [1, 2])
+def test_keys_of_every_kind_find_their_own_row(store, dtype, keys, null, columns):
+    """In a column of their own or together with another; a null finds nothing."""
+    names = ["one", "two"][:columns]
+    view = replace(
+        DELAYS, name=f"by_{dtype}_{columns}", keys=tuple(Field(name=name, dtype=dtype) for name in names), ttl_s=1e9
+    )
+    entries = rows(*(("AA", float(place), 0, 0) for place in range(len(keys))))
+    for name in names:
+        entries = entries.append_column(name, keys)
+    store.write(view, entries)
+    asked = (keys.cast(pa.timestamp("us")) if dtype == "timestamp" else keys).to_numpy(zero_copy_only=False)
+    if null:
+        asked = np.append(asked, null)
+
+    found = store.read(view, dict.fromkeys(names, asked), at(*[1] * len(asked)))["mean_delay"]
+    alone = store.read(view, dict.fromkeys(names, asked[:1]), at(1))["mean_delay"]
+
+    assert found.status.tolist() == ["ok"] * len(keys) + ["missing"] * len(null)
+    assert found.values[: len(keys)].tolist() == list(range(len(keys)))
+    assert alone.values.tolist() == [0.0]
 
 
 # --- Redis -----------------------------------------------------------------------------------------

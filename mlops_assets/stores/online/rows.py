@@ -172,6 +172,20 @@ def micros(times: Times) -> Moments:
 
 def packed_keys(view: FeatureView, keys: Mapping[str, Values]) -> list[bytes | None]:
     """Give the bytes that stand for each key, None for a key with a null in it."""
+    return [None if None in key else _encode(key) for key in zip(*plain_keys(view, keys), strict=True)]
+
+
+def unpacked_keys(packed: Iterable[bytes]) -> Iterator[Any]:
+    """Give the values of keys of one column from their bytes."""
+    return (key for (key,) in map(_decode, packed))
+
+
+def plain_keys(view: FeatureView, keys: Mapping[str, Values]) -> list[list[Any]]:
+    """Give the columns of the keys as lists of plain Python values, None for a null.
+
+    Raises:
+        StoreError: One was not given.
+    """
     columns = []
     for field in view.keys:
         if field.name not in keys:
@@ -181,7 +195,7 @@ def packed_keys(view: FeatureView, keys: Mapping[str, Values]) -> list[bytes | N
                 key=field.name,
             )
         columns.append(_plain(field, keys[field.name]))
-    return [None if None in key else _encode(key) for key in zip(*columns, strict=True)]
+    return columns
 
 
 def _plain(field: Field, values: Values) -> list[Any]:

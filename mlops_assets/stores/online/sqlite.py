@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from mlops_assets.stores.online.rows import (
     micros,
     packed_keys,
     packed_rows,
+    plain_keys,
+    unpacked_keys,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ PAGE_BYTES = 2**14  # of a new file: a look-up passes through fewer pages than w
 MOST_AT_ONCE = 256  # keys of one statement
 
 _REFILL = "CREATE TABLE IF NOT EXISTS refill (view TEXT PRIMARY KEY, sha256 TEXT)"
+_PLAIN = {"int64": "INTEGER", "timestamp": "INTEGER", "string": "TEXT"}
 _DIGITS = b"-0123456789"
 _NEWEST = "ORDER BY event_time DESC, known_at DESC LIMIT 1"
 
@@ -63,11 +66,13 @@ class SqliteOnlineStore:
         try:
             with self._writing() as connection:
                 connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table} (key BLOB, event_time INTEGER, known_at INTEGER, row BLOB,"
-                    " PRIMARY KEY (key, event_time, known_at)) WITHOUT ROWID"
+                    f"CREATE TABLE IF NOT EXISTS {table} (key {_key_type(view)}, event_time INTEGER, known_at INTEGER,"
+                    " row BLOB, PRIMARY KEY (key, event_time, known_at)) WITHOUT ROWID"
                 )
+                plain = _keeps_plain_keys(connection, self._shapes.of(view).name)
                 for rows in parts:
-                    self._add(connection, table, packed_rows(view, rows, history=self.history))
+                    packed = packed_rows(view, rows, history=self.history)
+                    self._add(connection, table, packed, [*unpacked_keys(packed.keys)] if plain else packed.keys)
                     offered += rows.num_rows
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
@@ -78,18 +83,18 @@ class SqliteOnlineStore:
             ) from error
         return offered
 
-    def _add(self, connection: sqlite3.Connection, table: str, packed: PackedRows) -> None:
+    def _add(self, connection: sqlite3.Connection, table: str, packed: PackedRows, keys: Sequence[Any]) -> None:
         began = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
         connection.executemany(
             f"INSERT INTO {table} VALUES (?, ?, ?, ?)"
             " ON CONFLICT (key, event_time, known_at) DO UPDATE SET row = excluded.row",
-            packed,
+            zip(keys, packed.event_times, packed.known_ats, packed.rows, strict=True),
         )
         if began:  # else no key has more rows than were packed
             connection.executemany(
                 f"DELETE FROM {table} WHERE key = ?1 AND (event_time, known_at) < (SELECT event_time, known_at"
                 f" FROM {table} WHERE key = ?1 ORDER BY event_time DESC, known_at DESC LIMIT 1 OFFSET ?2)",
-                ((key, self.history - 1) for key in dict.fromkeys(packed.keys)),
+                ((key, self.history - 1) for key in dict.fromkeys(keys)),
             )
 
     @contextmanager
@@ -119,17 +124,26 @@ class SqliteOnlineStore:
     def read(self, view: FeatureView, keys: Mapping[str, Values], at: Times) -> dict[str, StoredColumn]:
         """Give each feature of `view` as it was known for each of n decisions."""
         shape = self._shapes.of(view)
-        packed, moments = packed_keys(view, keys), micros(at)
+        moments = micros(at)
         try:
-            if len(packed) == 1:
-                found = [self._reader().execute(_one(shape.name), (packed[0], moments.item())).fetchone()]
+            asked = self._kept_keys(shape, keys)
+            if len(asked) == 1:
+                found = [self._reader().execute(_one(shape.name), (asked[0], moments.item())).fetchone()]
             else:
-                found = self._looked_up(shape, packed, moments)
+                found = self._looked_up(shape, asked, moments)
         except sqlite3.Error as error:
             raise self._unreadable(view, error) from error
         return shape.columns(found, moments)
 
-    def _looked_up(self, shape: Shape, keys: Sequence[bytes | None], moments: Moments) -> list[Found]:
+    def _kept_keys(self, shape: Shape, keys: Mapping[str, Values]) -> Sequence[Any]:
+        """Give keys as the table of a view has them."""
+        reader = self._reader()
+        plain = self._readers.plain_keys.get(shape.name)
+        if plain is None:
+            plain = self._readers.plain_keys[shape.name] = _keeps_plain_keys(reader, shape.name)
+        return plain_keys(shape.view, keys)[0] if plain else packed_keys(shape.view, keys)
+
+    def _looked_up(self, shape: Shape, keys: Sequence[Any], moments: Moments) -> list[Found]:
         """Find the rows of keys in one state of the view; those of one request are asked at one moment, and so in one
         statement.
         """
@@ -148,7 +162,7 @@ class SqliteOnlineStore:
         finally:
             reader.rollback()
 
-    def _at_once(self, shape: Shape, keys: Sequence[bytes | None], moments: Moments) -> list[Found]:
+    def _at_once(self, shape: Shape, keys: Sequence[Any], moments: Moments) -> list[Found]:
         """Find the rows of keys by one statement, as they were known at the first of the moments."""
         found: list[Found] = [None] * len(keys)
         size = 1 << (len(keys) - 1).bit_length()  # few sizes, for each is a statement of its own
@@ -162,11 +176,11 @@ class SqliteOnlineStore:
 
     def event_time(self, view: FeatureView, keys: Mapping[str, Values]) -> Times:
         """Give the event time of the newest row of each key, NaT where there is none."""
-        newest = f"SELECT event_time FROM {_table(self._shapes.of(view))} WHERE key = ? {_NEWEST}"
-        packed = packed_keys(view, keys)
+        shape = self._shapes.of(view)
+        newest = f"SELECT event_time FROM {_table(shape)} WHERE key = ? {_NEWEST}"
         try:
             execute = self._reader().execute
-            found = [execute(newest, (key,)).fetchone() if key is not None else None for key in packed]
+            found = [execute(newest, (key,)).fetchone() for key in self._kept_keys(shape, keys)]
         except sqlite3.Error as error:
             raise self._unreadable(view, error) from error
         return np.array([row[0] if row else NAT for row in found], dtype=np.int64).view("datetime64[us]")
@@ -191,7 +205,7 @@ class SqliteOnlineStore:
             connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             connection.execute("PRAGMA query_only=1")
             connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}").fetchall()
-            self._readers.connection = connection
+            self._readers.connection, self._readers.plain_keys = connection, dict[str, bool]()
         return connection
 
     def _unreadable(self, view: FeatureView, cause: object) -> StoreError:
@@ -205,6 +219,22 @@ class SqliteOnlineStore:
 
 def _table(shape: Shape) -> str:
     return f'"{shape.name}"'
+
+
+def _key_type(view: FeatureView) -> str:
+    """Give how keys are kept: as they are where they have one column, so that comparing them is quick; else packed."""
+    return _PLAIN.get(view.keys[0].dtype, "BLOB") if len(view.keys) == 1 else "BLOB"
+
+
+def _keeps_plain_keys(connection: sqlite3.Connection, table: str) -> bool:
+    """Tell whether the keys of a table are kept as they are; those of older files never are.
+
+    Raises:
+        sqlite3.Error: There is no such table.
+    """
+    connection.execute(f'SELECT 1 FROM "{table}" LIMIT 0')
+    (kept,) = connection.execute("SELECT type FROM pragma_table_info(?) WHERE name = 'key'", (table,)).fetchone()
+    return bool(kept != "BLOB")
 
 
 @cache
