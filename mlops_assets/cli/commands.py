@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from mlops_assets.cli.project import Project
 
 DAY = click.DateTime(["%Y-%m-%d"])
+PORT = click.IntRange(1, 65535)
 PORTS = (
-    click.option("--dagster-port", type=int, help="Port of Dagster's pages; default: 3000, or the next free one."),
-    click.option("--mlflow-port", type=int, help="Port of MLflow's pages; default: 5000, or the next free one."),
-    click.option("--endpoint-port", type=int, help="Port of the endpoint; default: 8080, or the next free one."),
+    click.option("--dagster-port", type=PORT, help="Port of Dagster's pages; default: 3000, or the next free one."),
+    click.option("--mlflow-port", type=PORT, help="Port of MLflow's pages; default: 5000, or the next free one."),
+    click.option("--endpoint-port", type=PORT, help="Port of the endpoint; default: 8080, or the next free one."),
 )
 
 
@@ -55,10 +56,17 @@ def new(path: Path, data: Path, key: str, time: str, label: str, model: str | No
 def up(home: str | None, dagster_port: int | None, mlflow_port: int | None, endpoint_port: int | None) -> None:
     """Start Dagster, MLflow and the endpoint, until Ctrl-C."""
     from mlops_assets.cli.running import start
+    from mlops_assets.errors import StackError
 
-    with start(project_of(home), dagster=dagster_port, mlflow=mlflow_port, endpoint=endpoint_port) as stack:
-        click.echo(_addresses(stack))
-        stack.wait()
+    project = project_of(home)
+    try:
+        with start(project, dagster=dagster_port, mlflow=mlflow_port, endpoint=endpoint_port) as stack:
+            click.echo(_addresses(stack))
+            stack.wait()
+    except StackError as error:
+        if error.facts.get("server") == "code server":
+            _ = project.definitions  # where a mistake in them was its end, this says so in a line
+        raise
 
 
 @click.command()
@@ -138,7 +146,9 @@ def refresh(home: str | None, first: datetime | None, last: datetime | None) -> 
             raise click.ClickException("; ".join(faults))
         daily = daily_tables(project.definitions)
         if first and not daily:
-            raise click.ClickException("No table of this project comes in days; all are read whole: leave them out.")
+            raise click.ClickException(
+                "No table of this project comes in days; all are read whole. Leave FIRST and LAST out."
+            )
         if first:
             count = ((last or first) - first).days + 1
             days = [(first + timedelta(days=n)).date().isoformat() for n in range(count)]

@@ -17,7 +17,7 @@ import dagster as dg
 
 from mlops_assets.cli import processes
 from mlops_assets.cli.dagster_settings import EVENTS_AT_ONCE, lay_out_dagster
-from mlops_assets.errors import StackError
+from mlops_assets.errors import MlopsError, StackError
 from mlops_assets.lineage import LineageGraph
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.lineage import declared_lineage, lineage_of_versions
@@ -191,7 +191,9 @@ def _fault(event: dg.DagsterEvent) -> str:
     cause = failure.error
     while cause and cause.cause:
         cause = cause.cause
-    return f"{event.step_key}: {cause.message.strip() if cause else 'failed'}"
+    step = (event.step_key or "").replace("__", "/")
+    ours = f"{MlopsError.__module__}.{cause.cls_name}: " if cause else ""
+    return f"{step}: {cause.message.strip().removeprefix(ours) if cause else 'failed'}"
 
 
 def _code_location(pyproject: Path) -> str | None:

@@ -70,6 +70,8 @@ def refill(home: str | None, views: tuple[str, ...]) -> None:
     for name in views:
         if name not in project.views:
             raise UnknownNameError("feature view", name, known=project.views)
+    if not project.views:
+        click.echo("This project has no feature views, so there is nothing to write online.")
     chosen = [project.views[name][1].record() for name in views or project.views]
     for done in refill(chosen, project.home):
         click.echo(f"{done.view}: {done.skipped or f'{done.rows:,} rows offered'}")

@@ -72,7 +72,10 @@ def telling_quarantines(project: Project) -> Iterator[None]:
 
 def show_audit(project: Project, model: str | None) -> None:
     """Print the audit log, one line an entry."""
-    for entry in project.home.state.audit_entries(model=model):
+    entries = project.home.state.audit_entries(model=model)
+    if not entries:
+        click.echo(f"No entry is about {model}." if model else "Nothing has happened yet.")
+    for entry in entries:
         named = sorted(entry.subject.items(), key=lambda each: each[0].endswith("sha256"))  # names first, digests last
         subject = " ".join(f"{key}={value if key != 'bundle_sha256' else value[:12]}" for key, value in named)
         why = _why(entry)

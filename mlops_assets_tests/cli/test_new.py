@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pyarrow.compute as pc
@@ -212,3 +213,22 @@ def test_rows_that_break_the_contract_are_told_when_they_come(tmp_path):
     said = run("mlops", "refresh", cwd=folder)
 
     assert re.search(rf"rows of {MODEL} went to quarantine/{MODEL}: .*price", said)
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_a_project_is_said_in_a_line_by_up_as_well(project, tmp_path):
+    """Not with the last words of the server that could not load it; a source without its file names that file."""
+    shop = tmp_path / "shop"
+    copytree(project, shop, ignore=ignore_patterns(".mlops"))
+    defs = shop / "my_shop" / "defs" / MODEL
+    (defs / "sales.csv").unlink()
+
+    with pytest.raises(AssertionError) as refused:
+        run("mlops", "refresh", cwd=shop)
+    (defs / "model.py").write_text((defs / "model.py").read_text().replace("num_leaves", "num_leafs"))
+    with pytest.raises(AssertionError) as stopped:
+        run("mlops", "up", cwd=shop)
+
+    assert "\nError: raw/sales: None of the files that could hold the table exists: " in str(refused.value)
+    assert "\nmlops: sales/model.py: PARAMS: LightGBM parameter 'num_leafs' is not known." in str(stopped.value)
+    assert "Traceback" not in str(stopped.value)
