@@ -25,7 +25,6 @@ class Event(StrEnum):
     MODEL_TRAINED = "model.trained"
     REPRODUCED = "model.reproduced"  # fitted again from its record, to the same bytes
     NOT_REPRODUCED = "model.not_reproduced"
-    TRAINING_FAILED = "training.failed"
     GATE_PASSED = "gate.passed"
     GATE_REFUSED = "gate.refused"
     GATE_LEFT_OPEN = "gate.left_open"  # to a person
@@ -38,15 +37,12 @@ class Event(StrEnum):
     DEPLOYMENT_COMPLETED = "deployment.completed"
     DEPLOYMENT_FAILED = "deployment.failed"
     ROLLED_BACK = "deployment.rolled_back"
-    DRIFT_FOUND = "monitoring.drifted"
-    PERFORMANCE_DEGRADED = "monitoring.degraded"
     RETRAIN_TRIGGERED = "retrain.triggered"
     RETRAIN_DECLINED = "retrain.declined"
     BUSINESS_EVENT = "business.event"
     HOLD_PLACED = "hold.placed"  # what the version was made of is kept, whatever retention says
     HOLD_RELEASED = "hold.released"
     DATA_DELETED = "data.deleted"  # as retention was declared
-    LOG_RESTORED = "log.restored"
 
 
 NEEDED_BEFORE: Final[Mapping[str, tuple[Event, ...]]] = {

@@ -19,7 +19,6 @@ from mlops_assets.statistics.classification import (
     brier,
     brier_losses,
     delong,
-    delong_paired,
     log_loss,
     log_losses,
     placements,
@@ -41,9 +40,7 @@ from mlops_assets.statistics.multiclass import class_hits, class_log_losses, cla
 from mlops_assets.statistics.multiplicity import holm
 from mlops_assets.statistics.power import smallest_detectable
 from mlops_assets.statistics.precision_recall import (
-    average_precision,
     average_precision_adds,
-    average_precision_interval,
 )
 from mlops_assets.statistics.regression import bias, mae, pinball_losses, r2, rmse
 from mlops_assets.statistics.reliability import ReliabilityBin, ece, ece_interval, reliability
@@ -67,9 +64,7 @@ __all__ = [
     "TopScores",
     "auc",
     "auc_interval",
-    "average_precision",
     "average_precision_adds",
-    "average_precision_interval",
     "bias",
     "brier",
     "brier_losses",
@@ -79,7 +74,6 @@ __all__ = [
     "classwise_ece",
     "classwise_ece_interval",
     "delong",
-    "delong_paired",
     "drawn_difference",
     "drawn_interval",
     "draws",

@@ -88,29 +88,6 @@ def auc_interval(
     return Interval(max(0.0, found.low), min(1.0, found.high))
 
 
-def delong_paired(
-    y: npt.ArrayLike,
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    *,
-    confidence: float = 0.95,
-    clusters: Clusters = None,
-) -> Difference:
-    """Test whether scores `a` and `b` rank the same rows equally well; the difference is AUC of `a` minus that of `b`.
-
-    Raises:
-        StatisticsInputError: A class has fewer than two rows, or a sample is empty, holds NaN or has another length.
-
-    Sources: as for `auc_interval`.
-
-    >>> y, a, b = [0, 0, 0, 1, 1, 1], [1, 2, 4, 3, 5, 6], [1, 5, 3, 2, 4, 6]
-    >>> found = delong_paired(y, a, b)
-    >>> round(found.value, 4), round(found.p_value, 4)
-    (0.2222, 0.3711)
-    """
-    return delong(y, placements(y, a) - placements(y, b), confidence=confidence, clusters=clusters)
-
-
 def placements(y: npt.ArrayLike, score: npt.ArrayLike) -> Array:
     """Give, for a positive row, the share of negatives that score below it, and for a negative one, of positives above.
 
@@ -129,6 +106,13 @@ def delong(y: npt.ArrayLike, placed: Array, *, confidence: float = 0.95, cluster
 
     Raises:
         StatisticsInputError: A class has fewer than two rows.
+
+    Sources: as for `auc_interval`.
+
+    >>> y, a, b = [0, 0, 0, 1, 1, 1], [1, 2, 4, 3, 5, 6], [1, 5, 3, 2, 4, 6]
+    >>> found = delong(y, placements(y, a) - placements(y, b))
+    >>> round(found.value, 4), round(found.p_value, 4)
+    (0.2222, 0.3711)
     """
     positive = labels(y)
     two_of_each(positive, why="the variance of an AUC")

@@ -3,50 +3,25 @@
 import numpy as np
 import numpy.typing as npt
 
-from mlops_assets.statistics.inputs import Array, Clusters, StatisticsInputError, finite, labels, same_length
-from mlops_assets.statistics.intervals import Interval, wald
-
-
-def average_precision(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """Give the mean, over positive rows, of the share of hits among all rows that score at least as high.
-
-    Rows with equal scores count together, as one threshold cannot part them.
-
-    Raises:
-        StatisticsInputError: No row is positive, or a sample is empty, holds NaN or has another length.
-
-    Source: Davis and Goadrich, ICML (2006) 233, on why the curve is summed in steps and not drawn in straight lines.
-
-    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
-    0.8333
-    """
-    return average_precision_adds(y, score)[0]
-
-
-def average_precision_interval(
-    y: npt.ArrayLike, score: npt.ArrayLike, *, confidence: float = 0.95, clusters: Clusters = None
-) -> Interval:
-    """Give the large-sample interval of the average precision, cut at 0 and 1.
-
-    What each row adds is the derivative of the average precision by the weight of the row (the infinitesimal
-    jackknife): a positive row by its own precision, and every row by the precisions of the positive rows at or below
-    its score.
-
-    Raises:
-        StatisticsInputError: As for `average_precision`.
-
-    Source: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 6.
-    """
-    value, influence = average_precision_adds(y, score)
-    found = wald(value, influence=influence, confidence=confidence, clusters=clusters)
-    return Interval(max(0.0, found.low), min(1.0, found.high))
+from mlops_assets.statistics.inputs import Array, StatisticsInputError, finite, labels, same_length
 
 
 def average_precision_adds(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, Array]:
     """Give the average precision and what each row adds to its error, as `wald` takes it.
 
+    It is the mean, over positive rows, of the share of hits among all rows that score at least as high. Rows with equal
+    scores count together, as one threshold cannot part them. What each row adds is the derivative by the weight of the
+    row (the infinitesimal jackknife): a positive row by its own precision, and every row by the precisions of the
+    positive rows at or below its score.
+
     Raises:
-        StatisticsInputError: As for `average_precision`.
+        StatisticsInputError: No row is positive, or a sample is empty, holds NaN or has another length.
+
+    Sources: Davis and Goadrich, ICML (2006) 233, on why the curve is summed in steps and not drawn in straight lines;
+    Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 6.
+
+    >>> round(average_precision_adds([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])[0], 4)
+    0.8333
     """
     positive, values = labels(y), finite(score, name="score")
     same_length(y=positive, score=values)
