@@ -11,6 +11,7 @@ from mlops_assets.governance import Event
 from mlops_assets.orchestration.steps.live.deciding import Decided, decided
 from mlops_assets.records import AuditEntry, ParityReport
 
+SHOWN_REASONS = 4  # either way; what a notice of a refusal usually carries
 SAID_BY = {
     Event.MODEL_TRAINED: "trained",
     Event.GATE_PASSED: "gate",
@@ -52,6 +53,13 @@ def _lines(found: Decided) -> Iterator[tuple[str, str]]:
         since = f" of {_time(row.event_time)}" if row.event_time else ""
         yield "stored", f"{view} {row.status}{since}: {values}"
     yield "vector", ", ".join(f"{name} {_value(value)}" for name, value in found.vector.items())
+    if found.unexplained:
+        yield "moved by", f"not known: {found.unexplained}"
+    for way, sign in (("raised by", 1), ("lowered by", -1)):
+        moved = [f"{why.feature} {why.contribution:+.4g}" for why in found.reasons if why.contribution * sign > 0]
+        if moved:
+            more = f" and {len(moved) - SHOWN_REASONS} more" if len(moved) > SHOWN_REASONS else ""
+            yield way, ", ".join(moved[:SHOWN_REASONS]) + more
     yield "parity", _parity(found.parity)
     yield "version", f"{made.version} ({made.bundle_sha256}), generation {made.generation} of what was live"
     yield (

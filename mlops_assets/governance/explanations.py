@@ -4,14 +4,13 @@ Contributions are additive on the raw score: a row's features and its last colum
 score, as LightGBM's `pred_contrib` gives them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mlops_assets.errors import GovernanceError, examples
+from mlops_assets.errors import GovernanceError
 
 Contributions = npt.NDArray[np.float64]
 
@@ -30,9 +29,9 @@ class Importance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One reason for one score: what moved it (`code`), and by how much on the raw scale."""
+    """One reason for one score: what moved it, and by how much on the raw scale."""
 
-    code: str
+    feature: str
     contribution: float
 
 
@@ -85,50 +84,22 @@ def _ranked(moved: Contributions, names: Sequence[str]) -> tuple[Importance, ...
     )
 
 
-def reasons(
-    contributions: Contributions,
-    names: Sequence[str],
-    *,
-    top: int = 4,
-    direction: Literal["raised", "lowered"] = "raised",
-    codes: Mapping[str, str] | None = None,
-) -> list[tuple[Reason, ...]]:
-    """Give, for each row, the at most `top` reasons that moved its score most in `direction`, strongest first.
+def reasons(contributions: Contributions, names: Sequence[str]) -> tuple[Reason, ...]:
+    """Give what moved one score away from the expected one, strongest first, equal ones by name.
 
     Args:
-        contributions: Shape (n, d + 1); the last column is the expected score and is never a reason.
+        contributions: Shape (d + 1,); the last is the expected score and is never a reason.
         names: The d features in column order.
-        top: How many reasons to give; four is what notices of adverse action usually carry.
-        direction: Whether to explain why a score is high or why it is low.
-        codes: The words for each feature. Features of one code count together, so that several correlated
-            ones make one reason. Without it each feature stands for itself.
 
     Raises:
-        GovernanceError: A feature has no code, shapes do not fit, or a contribution is not finite.
+        GovernanceError: Shapes do not fit, or a contribution is not finite.
 
-    >>> codes = {"wind": "weather", "gust": "weather", "hour": "time"}
-    >>> reasons(np.array([[0.5, 0.25, -0.9, 0.0]]), ["wind", "gust", "hour"], codes=codes)
-    [(Reason(code='weather', contribution=0.75),)]
+    >>> [(r.feature, r.contribution) for r in reasons(np.array([0.5, 0.0, -0.9, 7.0]), ["wind", "gust", "hour"])]
+    [('hour', -0.9), ('wind', 0.5)]
     """
-    moved = _features_of(contributions, names)
-    code_of = codes if codes is not None else {name: name for name in names}
-    if uncoded := [name for name in names if name not in code_of]:
-        raise GovernanceError(
-            f"No reason code for {examples(uncoded)}. A score could be moved by something nobody can put into words. "
-            "Give each feature a code.",
-            features=uncoded,
-        )
-    labels = sorted({code_of[name] for name in names})
-    position = {label: column for column, label in enumerate(labels)}
-    grouped = np.zeros((len(moved), len(labels)))
-    for column, name in enumerate(names):
-        grouped[:, position[code_of[name]]] += moved[:, column]
-    toward = grouped if direction == "raised" else -grouped
-    order = np.argsort(-toward, axis=1, kind="stable")[:, :top]  # equal ones in the order of their labels
-    return [
-        tuple(Reason(code=labels[i], contribution=float(grouped[row, i])) for i in best if toward[row, i] > 0)
-        for row, best in enumerate(order)
-    ]
+    moved = _features_of(contributions[np.newaxis], names)[0].tolist()
+    found = [Reason(feature=name, contribution=by) for name, by in zip(names, moved, strict=True) if by]
+    return tuple(sorted(found, key=lambda each: (-abs(each.contribution), each.feature)))
 
 
 def _features_of(contributions: Contributions, names: Sequence[str]) -> Contributions:

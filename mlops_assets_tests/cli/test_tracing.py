@@ -4,9 +4,11 @@ import json
 import sys
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from mlops_assets.cli import main
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets_tests._shop import LIVE, MODEL, Shop, served
 
 AT = datetime(2024, 1, 28, 12, tzinfo=UTC)
@@ -81,6 +83,19 @@ def test_why_as_data_holds_all_of_it(mlops, order, answered):
     assert told["vector"]["dear"] == float(order["amount"] > 50)
     assert told["parity"]["equal"] == 1
     assert told["training_set"]["model"] == MODEL
+
+
+def test_why_tells_what_moved_the_score_and_the_reasons_add_up_to_it(shop, mlops, order, answered):
+    """Exact contributions: with the expected score they are the raw score, whose logistic was answered."""
+    told = json.loads(mlops("why", MODEL, order["order_id"], "--json")[1])
+    said = mlops("why", MODEL, order["order_id"])[1]
+
+    bundle = LoadedBundle.of(shop.home, MODEL, shop.home.releases.current(MODEL).bundle_sha256)
+    expected = bundle.contributions(np.array([told["made"]["vector"]], dtype=float))[0, -1]
+    strongest, raw = told["reasons"][0], expected + sum(each["contribution"] for each in told["reasons"])
+    way = "raised by" if strongest["contribution"] > 0 else "lowered by"
+    assert 1 / (1 + np.exp(-raw)) == pytest.approx(answered["score"], rel=1e-9)
+    assert f"{way:<14}{strongest['feature']} {strongest['contribution']:+.4g}" in said
 
 
 def test_why_tells_when_stored_rows_give_another_vector(shop, mlops, order, answered):

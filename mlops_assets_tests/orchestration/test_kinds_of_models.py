@@ -139,13 +139,15 @@ def test_a_model_of_any_kind_is_trained_judged_served_and_watched(shop, tmp_path
     assert performance.sufficient, performance
     assert not performance.degraded
     assert performance.expected.name == METRIC[task]["primary_metric"] or task == "regression"
+    told = explained_by_cli(shop, folder, answered[0]["request_id"])
+    assert ("moved by" in told) is not explained
+    assert bool({"raised by", "lowered by"} & set(told)) is explained
     if task == "multiclass":
         assert {f"probability of {name}" for name in CLASSES} <= {each.column for each in drift.columns}
         assert CLASSES[0] in {each["class"] for each in answered} <= set(CLASSES)
         rows = shop.home.tables.read("fate/predictions").to_pylist()
         sealed_as = {row["request_id"]: row["probabilities"] for row in rows}
         assert all(sealed_as[each["request_id"]] == list(each["probabilities"].values()) for each in answered)
-        told = explained_by_cli(shop, folder, answered[0]["request_id"])
         assert told["decision"].endswith(answered[0]["class"])
         assert told["chances"].startswith(answered[0]["class"])
         assert told["outcome"] in CLASSES

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.errors import GovernanceError
-from mlops_assets.governance import Event
+from mlops_assets.errors import GovernanceError, UnexplainedError
+from mlops_assets.governance import Event, Reason, reasons
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.live.proving import check_parity
@@ -32,11 +32,14 @@ EVIDENCE = (
 class Decided:
     """A logged prediction with all that stands behind it; `label` is None while it is not known.
 
-    Of a multiclass model `label` and `answer` are names of classes, and `probabilities` has one for each.
+    `reasons` are those of the score, or `unexplained` says why there are none. Of a multiclass model `label` and
+    `answer` are names of classes, `probabilities` has one for each, and the reasons are those of the answer.
     """
 
     made: LoggedPrediction
     vector: dict[str, float | str | None]
+    reasons: tuple[Reason, ...]
+    unexplained: str
     training_set: TrainingSet
     evidence: tuple[AuditEntry, ...]
     parity: ParityReport
@@ -57,17 +60,21 @@ def decided(folder: ModelFolder, stores: Home, request_id: str) -> Decided:
     (label,) = labels_of(folder, stores, [request_id])
     classes: list[str] = bundle.meta.get("classes", [])
     chances = dict(zip(classes, made.probabilities or (), strict=True))
+    answer = max(chances, key=lambda name: chances[name]) if chances else None
+    moved, unexplained = _reasons(bundle, made, classes.index(answer) if answer is not None else None)
     return Decided(
         made=made,
         vector={
             feature.name: _value(value, feature.levels)
             for feature, value in zip(bundle.spec.features, made.vector, strict=True)
         },
+        reasons=moved,
+        unexplained=unexplained,
         training_set=msgspec.json.decode(trained.record_json, type=TrainingSet),
         evidence=tuple(_evidence(stores, made)),
         parity=check_parity(folder, stores, pa.Table.from_pylist([sealed_row(made)], schema=SEALED)),
         label=_value(float(label), tuple(classes) or None),
-        answer=max(chances, key=lambda name: chances[name]) if chances else None,
+        answer=answer,
         probabilities=chances,
     )
 
@@ -84,6 +91,14 @@ def _logged(model: str, stores: Home, request_id: str) -> LoggedPrediction:
         model=model,
         request_id=request_id,
     )
+
+
+def _reasons(bundle: LoadedBundle, made: LoggedPrediction, answer: int | None) -> tuple[tuple[Reason, ...], str]:
+    try:
+        (moved,) = bundle.contributions(np.array([made.vector], dtype=np.float64))
+    except UnexplainedError as why:
+        return (), str(why)
+    return reasons(moved if answer is None else moved[answer], bundle.vectorizer.names), ""
 
 
 def _value(value: float, levels: tuple[str, ...] | None) -> float | str | None:
