@@ -14,7 +14,8 @@ import pytest
 import mlops_assets
 from mlops_assets.monitoring import MonitorPolicy, Profile, compare
 from mlops_assets.records import Metric, ModelVersion, PerformanceReport
-from mlops_assets.retraining import RetrainingPolicy, replay
+from mlops_assets.retraining import RetrainingPolicy
+from mlops_assets_tests.retraining._life import lived, requests
 
 DATA = Path(mlops_assets.__file__).parent / "defs/flights/data"
 YEAR = datetime(2013, 1, 1, tzinfo=UTC)
@@ -81,19 +82,19 @@ def _performance(degraded):
     ]
 
 
-def _replay(policy, performance, drift):
-    return replay(policy, champion=CHAMPION, performance=performance, drift=drift, start=LIVE, end=END)
+def _lived(policy, performance, drift):
+    return lived(policy, CHAMPION, performance, drift, start=LIVE, end=END)
 
 
 def test_weather_that_drifts_all_summer_retrains_nothing(weekly_drift):
     """PSI beyond 5 for months: every week is told as an alert, none as a reason."""
     hottest = max(column.values["psi"] for report in weekly_drift for column in report.columns)
 
-    backtest = _replay(RetrainingPolicy(cadence_days=None), _performance([False] * 39), weekly_drift)
+    decisions = _lived(RetrainingPolicy(cadence_days=None), _performance([False] * 39), weekly_drift)
 
     assert hottest > 5
-    assert backtest.requests == ()
-    assert sum("Feature drift is an alert only: " in decision.reason for decision in backtest.decisions) >= 38
+    assert requests(decisions) == []
+    assert sum("Feature drift is an alert only: " in decision.reason for decision in decisions) >= 38
 
 
 def test_drift_changes_no_decision_at_all(weekly_drift):
@@ -101,11 +102,11 @@ def test_drift_changes_no_decision_at_all(weekly_drift):
     degraded = np.random.default_rng(1).uniform(size=39) < 0.4
     policy = RetrainingPolicy()
 
-    with_drift, without = (_replay(policy, _performance(degraded), drift) for drift in (weekly_drift, []))
+    with_drift, without = (requests(_lived(policy, _performance(degraded), drift)) for drift in (weekly_drift, []))
 
-    asked = [(request.decided_at, request.trigger) for request in without.requests]
+    asked = [(request.decided_at, request.trigger) for request in without]
     assert asked
-    assert [(request.decided_at, request.trigger) for request in with_drift.requests] == asked
+    assert [(request.decided_at, request.trigger) for request in with_drift] == asked
 
 
 @pytest.mark.parametrize("share_bad", [0.2, 0.6, 1.0])
@@ -113,8 +114,9 @@ def test_no_year_of_labels_makes_more_than_two_retrainings_in_thirty_days(weekly
     """However bad the weeks, the budget and the cooldown hold on every day of the year."""
     degraded = np.random.default_rng(2).uniform(size=39) < share_bad
 
-    times = [r.decided_at for r in _replay(RetrainingPolicy(), _performance(degraded), weekly_drift).requests]
+    decisions = _lived(RetrainingPolicy(), _performance(degraded), weekly_drift)
 
+    times = [request.decided_at for request in requests(decisions)]
     assert times
     assert all(later - earlier >= timedelta(days=7) for earlier, later in pairwise(times))
     assert all(later - earlier >= timedelta(days=30) for earlier, later in zip(times, times[2:], strict=False))
@@ -122,11 +124,10 @@ def test_no_year_of_labels_makes_more_than_two_retrainings_in_thirty_days(weekly
 
 def test_a_model_that_fails_is_retrained_within_three_weeks_of_failing(weekly_drift):
     """Good until week 20 and bad from there: the second bad window asks, in words that name it."""
-    backtest = _replay(
-        RetrainingPolicy(cadence_days=None), _performance([week >= 20 for week in range(39)]), weekly_drift
-    )
+    degraded = [week >= 20 for week in range(39)]
 
-    first = backtest.requests[0]
+    first, *_ = requests(_lived(RetrainingPolicy(cadence_days=None), _performance(degraded), weekly_drift))
+
     assert first.trigger == "performance"
     assert first.decided_at == WEEKS[22]
     assert "2 of the last 3 windows" in first.reason
