@@ -10,6 +10,7 @@ from bench import _defect_shop as shop
 from bench._defect_world import HISTORY, NEW, Defect, Trial
 from bench.defects_catalogue._changing import put, renamed, shifted, told
 from bench.defects_catalogue.features import _Changed
+from bench.defects_catalogue.labels import LabelDelayIgnored
 from bench.defects_catalogue.training import BestOfMany
 from mlops_assets.records import ModelVersion
 
@@ -75,13 +76,10 @@ class NightIsMissing(Defect):
         return rows.filter(pa.array(rows["placed_at"].to_numpy() < limit))
 
 
-class LateReturns(Defect):
+class LateReturns(LabelDelayIgnored):
     name = "returns of the newest two days not booked"
     what = "orders of the last two days count as kept, as the desk is two days behind"
-
-    def arriving(self, day: str, rows: pa.Table, chance: np.random.Generator) -> pa.Table:
-        late = day >= shop.days(HISTORY + NEW - 2, 1)[0]
-        return told(rows, np.zeros(rows.num_rows, dtype=bool)) if late else rows
+    days = 2
 
 
 class SomeReturnsLost(Defect):

@@ -37,9 +37,10 @@ class NoisyLabels(Defect):
 class LabelDelayIgnored(Defect):
     name = "label delay ignored"
     what = "orders of the last five days count as kept, though nobody knows yet"
+    days = 5
 
     def arriving(self, day: str, rows: pa.Table, chance: np.random.Generator) -> pa.Table:
-        late = day >= shop.days(HISTORY + NEW - 5, 1)[0]
+        late = day >= shop.days(HISTORY + NEW - self.days, 1)[0]
         return told(rows, np.zeros(rows.num_rows, dtype=bool)) if late else rows
 
 

@@ -80,26 +80,25 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-class _RunStorage(SqliteRunStorage):
+class _HeldOpen:
+    """Connects to one file through an engine that is held open."""
+
     def __init__(self, url: str, engines: _Engines) -> None:
-        super().__init__(url)
-        self._engines = engines
+        super().__init__(url)  # type: ignore[call-arg]
+        self._url, self._engines = url, engines
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        with self._engines.of(self._conn_string).begin() as connection:
+        with self._engines.of(self._url).begin() as connection:
             yield connection
 
 
-class _ScheduleStorage(SqliteScheduleStorage):
-    def __init__(self, url: str, engines: _Engines) -> None:
-        super().__init__(url)
-        self._engines = engines
+class _RunStorage(_HeldOpen, SqliteRunStorage):
+    pass
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        with self._engines.of(self._conn_string).begin() as connection:
-            yield connection
+
+class _ScheduleStorage(_HeldOpen, SqliteScheduleStorage):
+    pass
 
 
 @dataclass

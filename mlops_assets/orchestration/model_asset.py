@@ -18,6 +18,13 @@ class OfModel(TypedDict):
     code_version: str | None
 
 
+def check_of(
+    folder: ModelFolder, stage: str, name: str, description: str, *, blocking: bool = False
+) -> dg.AssetCheckSpec:
+    """Declare a check of one asset of a model."""
+    return dg.AssetCheckSpec(name, asset=key_of(folder, stage), blocking=blocking, description=description)
+
+
 def key_of(folder: ModelFolder, stage: str) -> dg.AssetKey:
     """Give the key of one asset of a model."""
     return dg.AssetKey([folder.name, stage])

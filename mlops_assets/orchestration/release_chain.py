@@ -20,7 +20,7 @@ from mlops_assets.orchestration.metadata import (
     schema,
     traced,
 )
-from mlops_assets.orchestration.model_asset import OfModel, asset_of, key_of
+from mlops_assets.orchestration.model_asset import OfModel, asset_of, check_of, key_of
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.origins import of_training_set, plan_as_trained
 from mlops_assets.orchestration.record_io import record_type
@@ -68,7 +68,7 @@ def _kind(folder: ModelFolder) -> str:
 
 
 def _check(folder: ModelFolder, stage: str, name: str, description: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=key_of(folder, stage), blocking=True, description=description)
+    return check_of(folder, stage, name, description, blocking=True)
 
 
 def _training_set(folder: ModelFolder) -> dg.AssetsDefinition:

@@ -6,7 +6,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -120,18 +120,21 @@ def weigh(
 ) -> RetrainingDecision:
     """Decide about one model from the records of its newest windows and the age of its data (`freshness.stale`)."""
     release = stores.releases.current(name)
-    champion = _champion(name, stores) if release else None
-    history = stores.state.decisions(name)
+    told = stores.state.audit_entries(model=name)
     return decide(
         declared.retraining,
         model=name,
         performance=_newest(stores, name, "performance", PerformanceReport),
         drift=_newest(stores, name, "drift", DriftReport),
-        history=history,
-        champion=champion,
+        history=stores.state.decisions(name),
+        champion=stores.records.get(("versions", name), release.bundle_sha256, ModelVersion) if release else None,
         live_since=release.at if release else None,
-        refusals=refusals(stores, name),
-        events=events(stores, name),
+        refusals=[entry.at for entry in told if entry.event in (Event.GATE_REFUSED, Event.GATE_LEFT_OPEN)],
+        events=[
+            BusinessEvent(name=entry.data["name"], at=entry.at, note=entry.data.get("note", ""))
+            for entry in told
+            if entry.event == Event.BUSINESS_EVENT
+        ],
         in_flight=in_flight,
         stale=stale,
         now=time,
@@ -147,25 +150,6 @@ def is_weighed(stores: Home, name: str, time: datetime) -> bool:
     """Tell whether the retraining sensor has looked at a model at `time` or later, its newest window included."""
     weighed = stores.records.find(WEIGHED, name, Weighed)
     return weighed is not None and weighed.as_of >= time and weighed.window == newest_window(stores, name)
-
-
-def refusals(stores: Home, name: str) -> Sequence[datetime]:
-    """Give the times at which a challenger of this model was refused, or left open, since the newest release."""
-    release = stores.releases.current(name)
-    return [
-        entry.at
-        for entry in stores.state.audit_entries(model=name)
-        if entry.event in (Event.GATE_REFUSED, Event.GATE_LEFT_OPEN) and (release is None or entry.at > release.at)
-    ]
-
-
-def events(stores: Home, name: str) -> Sequence[BusinessEvent]:
-    """Give the business events people reported about this model."""
-    return [
-        BusinessEvent(name=entry.data["name"], at=entry.at, note=entry.data.get("note", ""))
-        for entry in stores.state.audit_entries(model=name)
-        if entry.event == Event.BUSINESS_EVENT
-    ]
 
 
 def requester(stores: Home, decision: RetrainingDecision) -> str:
@@ -263,13 +247,6 @@ def _since(first: datetime, last: datetime, length: timedelta) -> dg.TimeWindow:
 def _newest(stores: Home, name: str, stage: str, kind: type[T]) -> list[T]:
     keys = stores.records.partitions((name, stage))[-WINDOWS_SEEN:]
     return [stores.records.get((name, stage), key, kind) for key in keys]
-
-
-def _champion(name: str, stores: Home) -> ModelVersion | None:
-    release = stores.releases.current(name)
-    if release is None:
-        return None
-    return stores.records.get(("versions", name), release.bundle_sha256, ModelVersion)
 
 
 def is_under_way(run: dg.DagsterRun) -> bool:

@@ -16,7 +16,7 @@ from mlops_assets.orchestration.metadata import (
     table_metadata,
     traced,
 )
-from mlops_assets.orchestration.model_asset import OfModel, asset_of, key_of
+from mlops_assets.orchestration.model_asset import OfModel, asset_of, check_of, key_of
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.origins import of_predictions
 from mlops_assets.orchestration.partitions import span_of
@@ -43,10 +43,6 @@ def _shared(folder: ModelFolder, stage: str) -> OfModel:
     return asset_of(folder, stage, code_version=sha256_json(folder.declaration.monitor.model_dump(mode="json"))[:12])
 
 
-def _check(folder: ModelFolder, stage: str, name: str, description: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=key_of(folder, stage), description=description)
-
-
 def _window(folder: ModelFolder, context: dg.AssetExecutionContext) -> Span:
     return span_of(context.partition_key, length=folder.declaration.monitor.windows.length)
 
@@ -60,8 +56,8 @@ def _predictions(folder: ModelFolder) -> dg.AssetsDefinition:
         description="Every prediction the endpoint answered in this window, sealed from its log.",
         kinds={"delta"},
         check_specs=[
-            _check(folder, "predictions", "volume", "As many predictions as expected."),
-            _check(folder, "predictions", "payload", "Inputs that the model has learnt to read."),
+            check_of(folder, "predictions", "volume", "As many predictions as expected."),
+            check_of(folder, "predictions", "payload", "Inputs that the model has learnt to read."),
         ],
     )
     def predictions(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
@@ -88,7 +84,7 @@ def _parity(folder: ModelFolder) -> dg.AssetsDefinition:
         deps=[dg.AssetDep(["features", view], partition_mapping=dg.AllPartitionMapping()) for view in declared.views],
         description="Served vectors computed again from the stored tables, as known at each decision.",
         kinds={"python"},
-        check_specs=[_check(folder, "parity", "bit_for_bit", "Served as training would have seen it.")],
+        check_specs=[check_of(folder, "parity", "bit_for_bit", "Served as training would have seen it.")],
     )
     def parity(context: dg.AssetExecutionContext, home: HomeResource, sealed: TableVersion) -> dg.MaterializeResult:
         stores = home.open()
@@ -114,7 +110,7 @@ def _drift(folder: ModelFolder) -> dg.AssetsDefinition:
         ins={"sealed": dg.AssetIn(key_of(folder, "predictions"))},
         description="How far features and scores have moved from the training profile.",
         kinds={"python"},
-        check_specs=[_check(folder, "drift", "drift", "No feature, nor the score, keeps moving.")],
+        check_specs=[check_of(folder, "drift", "drift", "No feature, nor the score, keeps moving.")],
     )
     def drift(context: dg.AssetExecutionContext, home: HomeResource, sealed: TableVersion) -> dg.MaterializeResult:
         stores = home.open()
@@ -152,7 +148,7 @@ def _performance(folder: ModelFolder) -> dg.AssetsDefinition:
         deps=[dg.AssetDep(["validated", declared.decisions.table], partition_mapping=dg.AllPartitionMapping())],
         description="What the predictions of this window were worth, now that the labels are in.",
         kinds={"python"},
-        check_specs=[_check(folder, "performance", "as_promised", "As good as the evaluation promised.")],
+        check_specs=[check_of(folder, "performance", "as_promised", "As good as the evaluation promised.")],
     )
     def performance(
         context: dg.AssetExecutionContext, home: HomeResource, sealed: TableVersion

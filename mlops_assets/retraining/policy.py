@@ -56,7 +56,7 @@ def decide(
         live_since: When it went live.
         now: The time of the decision, in the time the reports are in.
         events: Business events known so far.
-        refusals: When challengers to this champion were refused.
+        refusals: When challengers were refused; those before `live_since` are passed over.
         in_flight: Whether a retraining is queued or running.
         new_rows: Labelled rows since the champion's cut-off; if None, counted from `performance`.
         stale: The tables the model learns from that are older than declared, each with its age in words.

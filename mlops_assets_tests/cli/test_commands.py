@@ -3,8 +3,6 @@
 import json
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import click
 import pytest
@@ -17,36 +15,6 @@ from mlops_assets.records import Dossier
 from mlops_assets_tests._shop import LIVE, MODEL, served
 
 ADA = "ada@shop.example"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command ended with and said."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def mlops(shop, monkeypatch, capsys) -> Callable[..., Said]:
-    """Type a command in the shop's folder, on the shop's home."""
-    monkeypatch.chdir(shop.project.root)
-    monkeypatch.setenv("COLUMNS", "200")
-    shop.at(LIVE)
-
-    def typed(command: str, *arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["mlops", command, "--home", str(shop.home.root), *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
-
-    return typed
 
 
 def test_the_commands_stand_in_the_order_of_the_lifecycle(monkeypatch, capsys):

@@ -1,10 +1,7 @@
 """`mlops contract`: what a table promises, what changed, and what that makes of the rows that are stored."""
 
-import sys
-
 import pytest
 
-from mlops_assets.cli import main
 from mlops_assets.orchestration.steps.intake.contracts import CONTRACTS, in_use
 from mlops_assets.records import ContractVersion
 
@@ -12,25 +9,12 @@ DAY = "2024-01-01"
 
 
 @pytest.fixture
-def mlops(new_shop, monkeypatch, capsys):
-    """Type a command in the shop's folder, once a day of orders is in."""
+def mlops(new_shop, typed, monkeypatch):
+    """Type `mlops contract …` in the shop's folder, once a day of orders is in."""
     monkeypatch.chdir(new_shop.project.root)
-    monkeypatch.setenv("COLUMNS", "200")
     new_shop.land(DAY)
     assert not new_shop.bring_in(DAY)
-
-    def typed(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlops", "contract", *arguments, "--home", str(new_shop.home.root)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return typed
+    return lambda *arguments: typed("contract", *arguments, "--home", str(new_shop.home.root))
 
 
 def rewrite(shop, **amount):

@@ -1,12 +1,8 @@
 """`mlops features` tells the next team what there is, who uses it and what it is worth."""
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from mlops_assets.cli import main
 from mlops_assets.orchestration.catalogue import catalogue
 from mlops_assets.orchestration.steps import seal_predictions
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
@@ -49,25 +45,6 @@ def listed(shop, *, now):
     return catalogue([view for _, view in shop.project.views.values()], shop.project.models, shop.home, now=now)
 
 
-@pytest.fixture
-def mlops(shop, monkeypatch, capsys):
-    """Type `mlops features`, or another command, in the shop's folder; give what it said."""
-    monkeypatch.chdir(shop.project.root)
-    monkeypatch.setenv("COLUMNS", "200")
-    shop.at(LIVE)
-
-    def typed(*arguments, command="features"):
-        monkeypatch.setattr(sys, "argv", ["mlops", command, "--home", str(shop.home.root), *arguments])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit:
-            return capsys.readouterr().err
-        return capsys.readouterr().out
-
-    return typed
-
-
 def test_the_catalogue_says_who_uses_a_view_and_what_it_is_worth(shop, mlops):
     """The version that is live, the rows its decisions found, and the share of its dossier's importance."""
     decided(shop)
@@ -75,7 +52,7 @@ def test_the_catalogue_says_who_uses_a_view_and_what_it_is_worth(shop, mlops):
     dossier = json.loads((shop.home.dossiers / MODEL / release.bundle_sha256 / "dossier.json").read_text())
     share = next(each["share"] for each in dossier["importance"] if each["feature"] == "return_rate_7d")
 
-    (view,) = json.loads(mlops("--json"))
+    (view,) = json.loads(mlops("features", "--json").out)
 
     assert view["consumers"] == [
         {
@@ -97,7 +74,8 @@ def test_people_see_the_same_as_text(shop, mlops):
     """All views, or all of one; a name that is not there is told with the nearest."""
     decided(shop)
 
-    listed, one, wrong = mlops(), mlops("branch_returns"), mlops("branch_return")
+    listed, one = mlops("features").out, mlops("features", "branch_returns").out
+    wrong = mlops("features", "branch_return").err
 
     assert "comes_back v1" in listed
     assert "60.0%" in listed
@@ -126,7 +104,7 @@ def test_a_view_that_was_not_computed_for_long_is_stale(shop):
 
 def test_the_catalogue_can_be_written_as_a_feast_repository(mlops, tmp_path):
     """With a service for each model that uses a view; that Feast reads it is tested beside the export."""
-    said = mlops(str(tmp_path / "repo"), command="feast-export")
+    said = mlops("feast-export", str(tmp_path / "repo")).out
 
     assert f"{tmp_path / 'repo'}: 1 feature views and 1 feature services." in said
     written = (tmp_path / "repo" / "definitions.py").read_text()
@@ -140,7 +118,7 @@ def test_an_online_store_that_lost_its_rows_is_refilled_by_one_command(shop, mlo
     (view,) = (declared.record() for _, declared in shop.project.views.values())
     shop.home.online.path.unlink()
 
-    said, wrong = mlops(command="refill"), mlops("branch_return", command="refill")
+    said, wrong = mlops("refill").out, mlops("refill", "branch_return").err
 
     assert said == f"branch_returns: {shop.home.tables.version('features/branch_returns').rows:,} rows offered\n"
     assert shop.home.online.holds(view)

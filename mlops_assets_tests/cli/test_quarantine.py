@@ -1,6 +1,5 @@
 """`mlops quarantine`: what was held back flows on once people waived or corrected it, with who and why on record."""
 
-import sys
 from collections.abc import Callable
 
 import dagster as dg
@@ -8,7 +7,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.cli import main
 from mlops_assets.governance import Event
 from mlops_assets_tests._shop import changed, days, orders, the_end_of
 
@@ -18,24 +16,16 @@ DAY, NEXT = "2024-01-01", "2024-01-02"
 
 
 @pytest.fixture
-def mlops(new_shop, monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
+def mlops(new_shop, typed, monkeypatch) -> Callable[..., tuple[int, str]]:
     """Type `mlops quarantine …` in the shop's folder; give the exit code and what was said."""
     monkeypatch.chdir(new_shop.project.root)
-    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr("mlops_assets.cli.project.Project.find", lambda home: new_shop.project)
 
-    def typed(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["mlops", "quarantine", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out + said.err
+    def said(*arguments: str) -> tuple[int, str]:
+        code, out, err = typed("quarantine", *arguments)
+        return code, out + err
 
-    return typed
+    return said
 
 
 @pytest.fixture

@@ -1,37 +1,15 @@
 """What stands behind one answer, and the rows it was made of."""
 
 import json
-import sys
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from mlops_assets.cli import main
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
-from mlops_assets_tests._shop import LIVE, MODEL, Shop, served
+from mlops_assets_tests._shop import MODEL, served
 
 AT = datetime(2024, 1, 28, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def mlops(shop: Shop, monkeypatch, capsys):
-    """Type a command in the shop's folder, on the shop's home."""
-    monkeypatch.chdir(shop.project.root)
-    shop.at(LIVE)
-
-    def typed(command: str, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlops", command, "--home", str(shop.home.root), *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return typed
 
 
 @pytest.fixture
