@@ -68,7 +68,6 @@ def decide(
         new_rows = labelled_rows(performance, since=champion.cut_off, now=now)
     situation = Situation(
         champion=champion,
-        live_since=live_since,
         performance=judged_windows(performance, champion=champion, live_since=live_since, now=now),
         drift=judged_windows(drift, champion=champion, live_since=live_since, now=now),
         events=tuple(events),

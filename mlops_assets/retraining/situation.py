@@ -28,7 +28,6 @@ class Situation:
     """
 
     champion: ModelVersion
-    live_since: datetime
     performance: tuple[PerformanceReport, ...]
     drift: tuple[DriftReport, ...]
     events: tuple[BusinessEvent, ...]

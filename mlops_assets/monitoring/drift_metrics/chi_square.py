@@ -17,7 +17,6 @@ class ChiSquare:
     effect = "cramers_v"
     floor = 0.1
     kinds = EVERY_KIND
-    symmetric = True
 
     def measure(self, reference: ColumnProfile, current: ColumnProfile) -> dict[str, float]:
         """Give `cramers_v`, the statistic `chi_square` and its p-value `chi_square_p`."""

@@ -17,7 +17,6 @@ class JensenShannonDistance:
     effect = "js"
     floor = 0.1
     kinds = EVERY_KIND
-    symmetric = True
 
     def measure(self, reference: ColumnProfile, current: ColumnProfile) -> dict[str, float]:
         """Give `js`."""

@@ -17,7 +17,6 @@ class KolmogorovSmirnovDistance:
     effect = "ks"
     floor = 0.1
     kinds = NUMERIC
-    symmetric = True
 
     def measure(self, reference: ColumnProfile, current: ColumnProfile) -> dict[str, float]:
         """Give `ks`."""

@@ -21,7 +21,6 @@ class DriftMetric(Protocol):
     floor: float
     """The effect below which nobody should be woken, unless a policy says otherwise."""
     kinds: frozenset[Kind]
-    symmetric: bool
 
     def measure(self, reference: ColumnProfile, current: ColumnProfile) -> dict[str, float]:
         """Give the effect, and what helps to read it, by name.

@@ -21,7 +21,6 @@ class PopulationStabilityIndex:
     effect = "psi_excess"
     floor = 0.1
     kinds = EVERY_KIND
-    symmetric = True
 
     def measure(self, reference: ColumnProfile, current: ColumnProfile) -> dict[str, float]:
         """Give `psi` and `psi_excess`."""

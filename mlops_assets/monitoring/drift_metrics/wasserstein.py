@@ -20,7 +20,6 @@ class WassersteinDistance:
     effect = "wasserstein"
     floor = 0.15
     kinds = NUMERIC
-    symmetric = True
 
     def measure(self, reference: ColumnProfile, current: ColumnProfile) -> dict[str, float]:
         """Give `wasserstein`."""
