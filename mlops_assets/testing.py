@@ -134,6 +134,9 @@ class _Progress:
     def load(self) -> bytes | None:
         return self.saved
 
+    def due(self) -> bool:
+        return True
+
     def save(self, progress: bytes) -> None:
         self.saved = progress
         raise _CutOffError

@@ -6,18 +6,38 @@ The key digests all that the fit is made of. Progress of other rows, parameters 
 never found, and goes when the next fit of that model saves its own.
 """
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_assets.digests import sha256_bytes
 from mlops_assets.stores._atomic import checked_name, write_file, writing
 
+EVERY_S = 30.0  # what a kill may cost of a fit that can save at any moment
+SHARE = 20.0  # and where a save takes long, as big forests do: so many times as long passes until the next
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class StoredCheckpoint:
     """The place of one fit's progress; `training.Checkpoint` for the trainer."""
 
     path: Path
+    clock: Callable[[], float] = time.monotonic
+    _asked: float = field(init=False)
+    _next: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asked = self.clock()
+        self._next = self._asked + EVERY_S
+
+    def due(self) -> bool:
+        """Say whether the last save was long enough ago; what then passes until it is saved counts as the save's time.
+
+        A fit that goes on from a checkpoint starts counting anew.
+        """
+        self._asked = self.clock()
+        return self._asked >= self._next
 
     def load(self) -> bytes | None:
         """Give what was saved last; None if nothing was, or what is there is damaged and the fit better begins anew."""
@@ -36,6 +56,8 @@ class StoredCheckpoint:
         with writing("A fit's checkpoint", self.path):
             write_file(self.path, f"{sha256_bytes(progress)}\n".encode() + progress)
             self._keep_only(self.path.name)
+        now = self.clock()
+        self._next = now + max(EVERY_S, SHARE * (now - self._asked))
 
     def forget(self) -> None:
         """Remove what is kept of this model's fits; call it once the fitted model itself is on disk."""
@@ -55,9 +77,11 @@ class CheckpointStore:
     Two that fit one model at once on other rows take each other's checkpoints away, and begin anew if they are killed.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.root, self.clock = Path(root), clock
 
     def of(self, model: str, key: str) -> StoredCheckpoint:
         """Give the place for the fit of `model` that `key` digests."""
-        return StoredCheckpoint(self.root / checked_name("model", model) / checked_name("checkpoint key", key))
+        return StoredCheckpoint(
+            self.root / checked_name("model", model) / checked_name("checkpoint key", key), self.clock
+        )

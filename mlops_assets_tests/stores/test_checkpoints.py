@@ -62,3 +62,20 @@ def test_a_disk_that_refuses_is_told_in_words(store):
 
     with pytest.raises(StoreError, match="checkpoint was not written"):
         store.of("delay", "a").save(b"progress")
+
+
+def test_a_save_is_due_when_it_was_long_ago_measured_by_what_one_takes(tmp_path):
+    """Half a minute, or twenty times what the last one took from the question to the disk."""
+    now = [100.0]
+    checkpoint = CheckpointStore(tmp_path, clock=lambda: now[0]).of("delay", "a")
+
+    def due_after(seconds: float) -> bool:
+        now[0] += seconds
+        return checkpoint.due()
+
+    assert not due_after(29)
+    assert due_after(1)
+    now[0] += 5  # of making bytes of a big forest
+    checkpoint.save(b"progress")
+    assert not due_after(99)
+    assert due_after(1)

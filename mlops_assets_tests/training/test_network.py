@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from mlops_assets.errors import BundleError, DeclarationError, UnexplainedError
 from mlops_assets.scoring.network import NETWORK_PART, WEIGHTS_PART
 from mlops_assets.training import TRAINERS
 from mlops_assets.training.trainers import network
+from mlops_assets_tests.training._cut_off import cut_off_at_every_save
 from mlops_assets_tests.training.conftest import draw
 
 TRAINER = TRAINERS["torch"]
@@ -58,7 +60,7 @@ def test_our_sums_are_pytorchs_own(task):
 def test_the_first_step_of_the_optimiser_is_the_learning_rate():
     """AdamW begins with the sign of the gradient, whatever its size, after the decay of the weight."""
     rows = draw("binary", n=64)
-    under_way = network._Fit(rows, {**network.DEFAULTS, "seed": 7})
+    under_way = network._Fit(rows, {**network.DEFAULTS, "seed": 7}, network._Epochs())
     before = [each.detach().clone() for each in under_way.variables]
     gradients = [torch.full_like(each, size) for each, size in zip(before, (5.0, -3.0) * 4, strict=False)]
 
@@ -90,6 +92,43 @@ def test_dropout_is_drawn_from_the_seed(binary):
 
     assert fit(binary, params={"dropout": 0.5}) == first
     assert first.parts != fit(binary).parts
+
+
+def test_a_fit_goes_on_after_any_epoch_to_the_same_bytes(binary):
+    """Weights, moments, the steps done and what dropout and the order of rows draw next are all saved."""
+    newest = np.arange(len(binary.y)) >= 1000
+    params = {"epochs": 6, "dropout": 0.5}
+
+    def whole(**given):
+        return TRAINER.fit(binary, params=params, seed=7, validation=newest, patience=2, **given)
+
+    resumed, cuts = cut_off_at_every_save(whole)
+
+    undisturbed = whole()
+    searched = len(undisturbed.curves["validation_loss"])
+    assert resumed == undisturbed
+    assert cuts == undisturbed.rounds + searched - (searched < params["epochs"])  # no epoch follows one that stops
+
+
+def test_what_is_saved_of_a_fit_is_no_pickle(binary):
+    """Losses and tensors, each read as what it is."""
+    saved = []
+
+    class Checkpoint:
+        def load(self):
+            return None
+
+        def due(self):
+            return len(saved) < 2
+
+        def save(self, progress):
+            saved.append(progress)
+
+    TRAINER.fit(binary, params=QUICK, seed=7, checkpoint=Checkpoint())
+
+    told = msgspec.msgpack.decode(saved[-1])
+    assert len(saved) == len(told["fit"]["losses"]) == 2
+    assert {"variable.0", "first.0", "second.0", "chance", "steps"} <= set(load(told["fit"]["state"]))
 
 
 def test_a_number_far_out_counts_as_far_not_as_farther(parts):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -27,7 +28,12 @@ def fit(rows, *, threads=1, validation=None, patience=30, checkpoint=None, **par
     [
         ("binary", {}),
         ("binary", {"extra_trees": True, "feature_fraction_bynode": 0.5}),
+        ("binary", {"bagging_freq": 0}),
+        ("binary", {"bagging_freq": 2, "bagging_fraction": 0.3}),
+        ("binary", {"bagging_fraction": 1.0}),
+        ("binary", {"bagging_fraction": 1.0, "pos_bagging_fraction": 0.7, "neg_bagging_fraction": 0.4}),
         ("multiclass", {}),
+        ("multiclass", {"min_gain_to_split": 20.0}),  # a class has trees that split nothing
         ("regression", {}),
         ("regression", {"objective": "regression_l1"}),
         ("regression", {"objective": "poisson", "bagging_freq": 3}),
@@ -42,6 +48,29 @@ def test_a_fit_goes_on_from_each_segment_to_the_same_bytes(task, params, request
 
     assert cuts == 4
     assert resumed == fit(rows, **params)
+
+
+def test_a_fit_that_is_left_alone_predicts_no_row(binary, monkeypatch):
+    """It goes on with the booster that it has, so segments cost it nothing."""
+    monkeypatch.delattr("lightgbm.Booster.predict")
+
+    assert fit(binary).rounds == 45
+
+
+def test_progress_of_another_kind_is_left_alone(binary):
+    """As of a version of this library that saved something else."""
+
+    class Other:
+        def load(self):
+            return msgspec.msgpack.encode({"fit": {"model": "tree", "ends": [10], "losses": [0.5], "finished": False}})
+
+        def due(self):
+            return True
+
+        def save(self, progress):
+            pass
+
+    assert fit(binary, checkpoint=Other()) == fit(binary)
 
 
 def test_the_search_for_the_rounds_goes_on_too(binary):

@@ -2,12 +2,14 @@
 
 The text of a LightGBM model holds its trees, but neither how far bagging and feature sampling had drawn nor the score
 of each row. So every segment of rounds draws from seeds of its own, derived from the seed and the segment's number, and
-begins with the scores that the trees before it give. Where a segment begins, the text is all there is to know, in a fit
-that was disturbed and in one that was not. A fit of one segment is the fit LightGBM does by itself.
+the scores are those that the trees give, added up one after the other as they are while they grow. Where a segment
+begins, the text is then all there is to know. A fit that nothing cuts off goes on with the booster it has, so segments
+cost it nothing but new seeds; one that was cut off has the text predict all rows once. A fit of one segment is the fit
+LightGBM does by itself.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -28,11 +30,12 @@ def seeds_of(seed: int, segment: int = 0) -> Params:
     return {name: int(state >> 1) for name, state in zip(SEEDS, drawn, strict=True)}
 
 
-class Growth(msgspec.Struct):
-    """Trees up to the end of a whole segment: their text, how many rounds each segment ended at, a loss per round."""
+class Growth(msgspec.Struct, forbid_unknown_fields=True):
+    """Trees up to the end of a whole segment: their text, of how many segments and trees it is, a loss per round."""
 
     model: str = ""
-    ends: list[int] = msgspec.field(default_factory=list)
+    segments: int = 0
+    trees: int = 0
     losses: list[float] = msgspec.field(default_factory=list)
     finished: bool = False
 
@@ -60,45 +63,49 @@ class Growth(msgspec.Struct):
             patience: Rounds without a lower loss after which to stop.
             ended: Called at the end of each segment, when this growth holds it.
         """
-        from lightgbm import Booster
-
         most, segment = rounds
-        scores = _total(self._added(X, each) for each in range(len(self.ends)))
+        params = {**params, "num_iterations": most}
+        booster = None
         while not self.finished:
-            if scores is not None:
-                data.set_init_score(scores[learnt])
-                watched[1].set_init_score(scores[watched[0]])
-            drawn = seeds_of(int(params["seed"]), len(self.ends)) if self.ends else {}
-            booster = Booster({**params, "num_iterations": most, **drawn}, data)
-            if self.ends:
-                _put_before(booster, self.model)
-            booster.add_valid(watched[1], "watched")
-            losses = list(self.losses)
+            if booster is None:
+                booster = self._begun(params, X, data, learnt=learnt, watched=watched)
+            else:
+                _draw_anew(booster, params, self._drawn(params))
+            losses, grew = list(self.losses), True
             while not self.finished and len(losses) < min(most, len(self.losses) + segment):
-                booster.update()
+                grew &= not booster.update()
                 losses.append(float(booster.eval_valid()[0][2]))
                 yield losses[-1]
                 self.finished = patience is not None and len(losses) - best_round(losses) >= patience
-            self.losses, self.model = losses, _with_seeds(booster.model_to_string(num_iteration=-1), params)
-            self.ends.append(int(booster.current_iteration()))
+            text = booster.model_to_string(num_iteration=-1)
+            self.losses, self.model = losses, _with_seeds(_read_again(text) if self.segments else text, params)
+            self.segments += 1
+            self.trees = int(booster.current_iteration())
             self.finished = self.finished or len(losses) >= most
-            del booster
             ended()
-            if not self.finished:
-                scores = _total([*([] if scores is None else [scores]), self._added(X, len(self.ends) - 1)])
+            if not grew or segment % max(int(params["bagging_freq"]), 1):
+                booster = None  # when to bag it tells by the rounds it counted, and one that begins now counts from 0
 
-    def _added(self, X: Array, segment: int) -> Array:
-        """Give what the trees of a segment add to the raw score of each row."""
+    def _drawn(self, params: Params) -> Params:
+        """Give the seeds of the segment that begins, but for that of the bins, which are there already."""
+        drawn = seeds_of(int(params["seed"]), self.segments)
+        return {name: seed for name, seed in drawn.items() if name != "data_random_seed"}
+
+    def _begun(self, params: Params, X: Array, data: Any, *, learnt: Rows, watched: tuple[Rows, Any]) -> Any:
+        """Give a booster that stands where the text ends."""
         from lightgbm import Booster
 
-        begin = self.ends[segment - 1] if segment else 0
-        rounds = self.ends[segment] - begin
-        if not rounds:  # LightGBM found nothing to split any more; asked for 0 rounds it would take all
-            return np.zeros(1)
-        booster = Booster(model_str=self.model)
-        return np.asarray(
-            booster.predict(X, raw_score=True, start_iteration=begin, num_iteration=rounds, num_threads=1)
-        )
+        if not self.segments:
+            booster = Booster(params, data)
+        else:
+            before = Booster(model_str=self.model)
+            scores = before.predict(X, raw_score=True, num_iteration=-1, num_threads=1)
+            data.set_init_score(scores[learnt])
+            watched[1].set_init_score(scores[watched[0]])
+            booster = Booster({**params, **self._drawn(params)}, data)
+            _put_before(booster, before)
+        booster.add_valid(watched[1], "watched")
+        return booster
 
 
 def best_round(losses: Sequence[float]) -> int:
@@ -110,24 +117,42 @@ def best_round(losses: Sequence[float]) -> int:
     return min(range(len(losses)), key=lambda each: (losses[each] != losses[each], losses[each])) + 1
 
 
-def _total(parts: Iterable[Array]) -> Array | None:
-    """Add scores up, first to last: another order would give other last bits."""
-    total = None
-    for part in parts:
-        total = part if total is None else total + part
-    return total
+def _draw_anew(booster: Any, params: Params, drawn: Params) -> None:
+    """Let `booster` draw from other seeds, as one that begins now.
 
-
-def _put_before(booster: Any, model: str) -> None:
-    """Let `booster` go on from the trees of `model`, as LightGBM does for `init_model`.
-
-    Asked for that, LightGBM would have all of `model` predict all rows again in each segment.
+    LightGBM goes on with the numbers it drew for bagging unless the share of the rows changes; so for a moment it does.
     """
-    from lightgbm.basic import Booster, _safe_call
+    share = float(params["bagging_fraction"])
+    if _bags(params):
+        booster.reset_parameter({"bagging_fraction": share * 0.999})
+        booster.reset_parameter({"bagging_fraction": share, **drawn})
+    else:
+        booster.reset_parameter(drawn)
+
+
+def _bags(params: Params) -> bool:
+    """Say whether LightGBM draws rows; told to begin to and to stop again, it would fail."""
+    of_each = min(float(params.get(f"{label}_bagging_fraction", 1)) for label in ("pos", "neg"))
+    share = min(float(params["bagging_fraction"]), of_each if params["objective"] == "binary" else 1)
+    return bool(params["bagging_freq"]) and share < 1
+
+
+def _put_before(booster: Any, before: Any) -> None:
+    """Let `booster` go on from the trees of another, as LightGBM does for `init_model`.
+
+    Asked for that, LightGBM would have them predict the rows that are learnt from and those that are watched apart.
+    """
+    from lightgbm.basic import _safe_call
     from lightgbm.libpath import _LIB
 
-    before = Booster(model_str=model)  # a name of its own, for its handle must outlive the call
     _safe_call(_LIB.LGBM_BoosterMerge(booster._handle, before._handle))
+
+
+def _read_again(model: str) -> str:
+    """Give the text as LightGBM writes it once it has read it, as after a kill: a tree that split nothing differs."""
+    from lightgbm import Booster
+
+    return str(Booster(model_str=model).model_to_string(num_iteration=-1))
 
 
 def _with_seeds(model: str, params: Params) -> str:

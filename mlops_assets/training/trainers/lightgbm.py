@@ -16,7 +16,7 @@ import numpy as np
 
 from mlops_assets.errors import DeclarationError, TrainingError, UnknownNameError
 from mlops_assets.records import Params, Task
-from mlops_assets.training.checkpoint import Checkpoint
+from mlops_assets.training.checkpoint import Checkpoint, saved_progress
 from mlops_assets.training.cluster import Cluster, fit_on_cluster
 from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData, require_rounds
 from mlops_assets.training.trainers._segments import SEEDS, Growth, Rows, best_round, seeds_of
@@ -172,11 +172,11 @@ class LightGBMTrainer:
         if self.cluster is not None:
             return self._fit_on(self.cluster, data, params, seed)
         resolved = self._resolved(data, params, seed)
-        progress = _Progress.of(checkpoint)
+        progress = saved_progress(checkpoint, _Progress)
 
         def save() -> None:
             if checkpoint is not None and not progress.fit.finished:
-                checkpoint.save(msgspec.json.encode(progress))
+                checkpoint.save(msgspec.msgpack.encode(progress))
 
         curves: dict[str, list[float]] = {}
         if validation is not None:
@@ -199,7 +199,7 @@ class LightGBMTrainer:
             names=data.names,
             parts={PART: normalised(progress.fit.model.encode())},
             params=resolved,
-            rounds=progress.fit.ends[-1],
+            rounds=progress.fit.trees,
             curves=curves,
         )
 
@@ -307,17 +307,11 @@ class LightGBMTrainer:
         }
 
 
-class _Progress(msgspec.Struct):
+class _Progress(msgspec.Struct, forbid_unknown_fields=True):
     """How far a fit has come: the search for the number of rounds, then the fit on all rows."""
 
     search: Growth = msgspec.field(default_factory=Growth)
     fit: Growth = msgspec.field(default_factory=Growth)
-
-    @classmethod
-    def of(cls, checkpoint: Checkpoint | None) -> "_Progress":
-        """Give what was saved, or a fit's beginning."""
-        saved = None if checkpoint is None else checkpoint.load()
-        return cls() if saved is None else msgspec.json.decode(saved, type=cls)
 
 
 def _rounds(params: Params) -> tuple[int, int]:

@@ -3,20 +3,21 @@
 Numbers are standardised and their gaps flagged, categories embedded. PyTorch is an extra, and only needed to fit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from mlops_assets.digests import canonical_json
 from mlops_assets.errors import DeclarationError, UnexplainedError, UnknownNameError
 from mlops_assets.records import Params, Task
 from mlops_assets.scoring.network import NETWORK_PART, WEIGHTS_PART, Architecture, Category, Number, network_scorer
-from mlops_assets.training.checkpoint import Checkpoint
+from mlops_assets.training.checkpoint import Checkpoint, saved_progress
 from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
 
 DEFAULTS: Params = {
@@ -82,19 +83,31 @@ class NetworkTrainer:
         patience: int = 30,
         checkpoint: Checkpoint | None = None,
     ) -> Fitted:
-        """Fit on all rows; see `Trainer.fit`. A round is an epoch, and fits are short enough to start anew.
+        """Fit on all rows; see `Trainer.fit`. A round is an epoch, after any of which a fit can go on.
 
         Raises:
             DeclarationError: A parameter cannot be obeyed.
         """
         resolved = self.resolve(data.task, params, seed=seed)
+        progress = saved_progress(checkpoint, _Progress)
+
+        def save(epochs: _Epochs, under_way: _Fit) -> None:
+            if checkpoint is not None and checkpoint.due():
+                epochs.state = under_way.state()
+                checkpoint.save(msgspec.msgpack.encode(progress))
+
         curves: dict[str, list[float]] = {}
         if validation is not None:
-            trial = _Fit(data.take(~validation), resolved)
-            curves["validation_loss"] = _until(patience, trial.losses_on(data.X[validation], data.y[validation]))
-            resolved = {**resolved, "epochs": int(np.argmin(curves["validation_loss"])) + 1}
-        whole = _Fit(data, resolved)
-        curves["train_loss"] = list(whole.epochs())
+            search = progress.search
+            if not search.finished:
+                trial = _Fit(data.take(~validation), resolved, search)
+                losses = trial.losses_on(data.X[validation], data.y[validation])
+                search.go_through(losses, lambda: save(search, trial), patience=patience)
+            curves["validation_loss"] = search.losses
+            resolved = {**resolved, "epochs": int(np.argmin(search.losses)) + 1}
+        whole = _Fit(data, resolved, progress.fit)
+        progress.fit.go_through(whole.epochs(), lambda: save(progress.fit, whole))
+        curves["train_loss"] = progress.fit.losses
         return Fitted(
             trainer=self.name,
             names=data.names,
@@ -120,10 +133,34 @@ class NetworkTrainer:
         )
 
 
+class _Epochs(msgspec.Struct, forbid_unknown_fields=True):
+    """Epochs that were gone through: the loss after each, and what the next one begins from, as safetensors."""
+
+    losses: list[float] = msgspec.field(default_factory=list)
+    state: bytes = b""
+    finished: bool = False
+
+    def go_through(self, losses: Iterator[float], save: Callable[[], None], *, patience: int | None = None) -> None:
+        """Go on until there are no more epochs, or so many brought no gain."""
+        for loss in losses:
+            self.losses.append(loss)
+            if patience is not None and len(self.losses) - int(np.argmin(self.losses)) > patience:
+                break
+            save()
+        self.state, self.finished = b"", True
+
+
+class _Progress(msgspec.Struct, forbid_unknown_fields=True):
+    """How far a fit has come: the search for the number of epochs, then the fit on all rows."""
+
+    search: _Epochs = msgspec.field(default_factory=_Epochs)
+    fit: _Epochs = msgspec.field(default_factory=_Epochs)
+
+
 class _Fit:
     """One fit under way: the rows as PyTorch takes them, the network, and the moments of its gradients."""
 
-    def __init__(self, data: TrainingData, params: Params):
+    def __init__(self, data: TrainingData, params: Params, gone_through: _Epochs):
         self.torch: Any = import_module("torch")
         self.task, self.params = data.task, params
         self.architecture = _architecture(data, _widths(params["hidden"]))
@@ -137,11 +174,14 @@ class _Fit:
             self.variables = [*self.embeddings, *(each for layer in self.layers for each in layer)]
             self.moments = [(self.torch.zeros_like(each), self.torch.zeros_like(each)) for each in self.variables]
             self.steps = 0
+        self.gone_through = len(gone_through.losses)
+        if gone_through.state:
+            self._go_on_from(gone_through.state)
 
     def epochs(self) -> Iterator[float]:
         """Go through all rows in a new order, as often as declared, and give the mean loss of each epoch."""
         size, rows = int(self.params["batch_size"]), len(self.y)
-        for _ in range(int(self.params["epochs"])):
+        for _ in range(self.gone_through, int(self.params["epochs"])):
             with self._deterministic():
                 order, total = self.torch.randperm(rows, generator=self.chance), 0.0
                 for batch in order.split(size):
@@ -156,7 +196,8 @@ class _Fit:
         (dense, codes), target = self._inputs(X), self._target(y)
         for _ in self.epochs():
             with self._deterministic(), self.torch.no_grad():
-                yield float(self._losses(self._outputs(dense, codes, learning=False), target).mean())
+                loss = float(self._losses(self._outputs(dense, codes, learning=False), target).mean())
+            yield loss
 
     def _step(self, gradients: Sequence[Any]) -> None:
         """Move all variables by one step of AdamW.
@@ -176,12 +217,29 @@ class _Fit:
 
     def parts(self) -> dict[str, bytes]:
         """Give architecture and weights as bytes."""
-        save = import_module("safetensors.numpy").save
         named = {f"embedding.{i}": table for i, table in enumerate(self.embeddings)}
         for i, (weight, bias) in enumerate(self.layers):
             named |= {f"layer.{i}.weight": weight, f"layer.{i}.bias": bias}
-        arrays = {name: np.ascontiguousarray(each.detach().numpy()) for name, each in named.items()}
-        return {NETWORK_PART: canonical_json(self.architecture), WEIGHTS_PART: bytes(save(arrays))}
+        return {NETWORK_PART: canonical_json(self.architecture), WEIGHTS_PART: _as_bytes(named)}
+
+    def state(self) -> bytes:
+        """Give all that changes from epoch to epoch: variables, moments, steps done, and where chance stands."""
+        return _as_bytes(
+            {**self._changing(), "chance": self.chance.get_state(), "steps": self.torch.tensor([self.steps])}
+        )
+
+    def _go_on_from(self, state: bytes) -> None:
+        saved = import_module("safetensors.numpy").load(state)
+        with self.torch.no_grad():
+            for name, each in self._changing().items():
+                each.copy_(self.torch.from_numpy(saved[name]))
+        self.chance.set_state(self.torch.from_numpy(saved["chance"]))
+        self.steps = int(saved["steps"][0])
+
+    def _changing(self) -> dict[str, Any]:
+        first, second = zip(*self.moments, strict=True)
+        kinds = {"variable": self.variables, "first": first, "second": second}
+        return {f"{kind}.{place}": each for kind, tensors in kinds.items() for place, each in enumerate(tensors)}
 
     def _network(self, outputs: int) -> tuple[list[Any], list[tuple[Any, Any]]]:
         """Draw embeddings and layers; an embedding starts at zero for what is missing or was never seen."""
@@ -300,11 +358,7 @@ def _require_range(name: str, value: str | int | float | bool) -> None:
         raise DeclarationError(f"`{name}` is {value!r}, but should be {kind} of {low} to {high}.", parameter=name)
 
 
-def _until(patience: int, losses: Iterator[float]) -> list[float]:
-    """Give the losses until so many epochs brought no gain."""
-    seen: list[float] = []
-    for loss in losses:
-        seen.append(loss)
-        if len(seen) - int(np.argmin(seen)) > patience:
-            break
-    return seen
+def _as_bytes(tensors: Mapping[str, Any]) -> bytes:
+    """Give tensors as safetensors."""
+    arrays = {name: np.ascontiguousarray(each.detach().numpy()) for name, each in tensors.items()}
+    return bytes(import_module("safetensors.numpy").save(arrays))
