@@ -72,7 +72,7 @@ def rows(home: str | None, table: str, conditions: tuple[str, ...], at: datetime
 def why(home: str | None, model: str, request_id: str, as_json: bool) -> None:
     """Tell why MODEL answered a request as it did.
 
-    What it saw, what it learnt from, and who let it go live.
+    What it saw, what moved the score, what it learnt from, and who let it go live.
     """
     from mlops_assets.cli.why import explain
 
