@@ -157,7 +157,7 @@ def read_predictions(root: str | Path, model: str, day: str) -> Iterator[bytes]:
     Raises:
         StoreError: A frame in the middle of a segment is damaged.
     """
-    for path in _segments(root, model, day):
+    for path in sorted((Path(root) / model / day).glob("*.log")):
         for _, record in read_frames(path):
             yield record
 
@@ -176,16 +176,3 @@ def forget(root: str | Path, model: str, day: str) -> None:
         sync_folder(folder)
     for gone in folder.glob(".*"):
         remove_folder(gone)
-
-
-def stamp(root: str | Path, model: str, day: str) -> str:
-    """Give a mark that changes whenever something is appended to the day; reads no file.
-
-    Segments only grow, so their number and their sizes say it.
-    """
-    sizes = [path.stat().st_size for path in _segments(root, model, day)]
-    return f"{len(sizes)}-{sum(sizes)}"
-
-
-def _segments(root: str | Path, model: str, day: str) -> list[Path]:
-    return sorted((Path(root) / model / day).glob("*.log"))

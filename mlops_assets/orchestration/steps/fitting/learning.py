@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -40,8 +39,6 @@ from mlops_assets.training import (
     tried_rows,
     why_not_again,
 )
-
-Array = npt.NDArray[Any]
 
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 SCORED_ROWS = 20_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
