@@ -27,7 +27,7 @@ SQLITE: Final = "sqlite:///"
 BUNDLE_FOLDER: Final = "bundle"  # where a run's artefacts hold the model's files
 MODEL_FOLDER: Final = "model"  # and where those of MLflow's own form of it
 DESCRIPTION_TAG: Final = "mlflow.note.content"  # what MLflow's page of a run or an experiment says first
-KIND: Final = {"mlflow.experimentKind": "custom_model_development"}  # else its page is that of a chat, and empty
+MODEL_PAGES: Final = "workflowType=machine_learning"  # else MLflow opens its pages for chats, which are empty
 DAGSTER_URL_TAG: Final = "dagster_run_url"  # where the run of Dagster that trained has its page
 CONTEXT_TAG: Final = "mlflow.data.context"  # what MLflow's page says a data set was read for
 BUNDLE_TAG: Final = "mlops.bundle_sha256"
@@ -211,7 +211,7 @@ class Tracking:
             return str(found.experiment_id)
         try:
             place = None if served else (self._artifact_root / model).as_uri()
-            tags = {**KIND, DESCRIPTION_TAG: about} if about else KIND
+            tags = {DESCRIPTION_TAG: about} if about else {}
             return str(client.create_experiment(model, artifact_location=place, tags=tags))
         except MlflowException as error:
             if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(model)):
@@ -221,7 +221,7 @@ class Tracking:
     def _url(self, run: "Run") -> str | None:
         if self._ui_url is None:
             return None
-        return f"{self._ui_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{self._ui_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?{MODEL_PAGES}"
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -79,7 +79,7 @@ def test_the_address_leads_to_the_run(tracking):
 
     assert url is not None
     assert url.startswith("http://127.0.0.1:5000/#/experiments/")
-    assert url.endswith(f"/runs/{run_id}")
+    assert url.endswith(f"/runs/{run_id}?workflowType=machine_learning")  # not to the pages for chats
 
 
 def test_without_pages_there_is_no_address(tracking):
@@ -144,15 +144,14 @@ def test_a_report_stands_on_the_runs_page_and_is_replaced(tracking):
     assert [file.path for file in client.list_artifacts(run_id, "plots")] == ["plots/roc.svg"]
 
 
-def test_mlflow_shows_a_model_as_one_and_says_what_it_is_for(tracking):
-    """Without its kind an experiment opens on a page for chats; what was found of a version stands at the version."""
+def test_mlflow_says_what_a_model_is_for_and_what_was_found_of_it(tracking):
+    """At the experiment, at the registered model and at its version."""
     run_id, _ = train(tracking, "described", about="Will this order come back?")
 
     tracking.log_report(run_id, "It may go live.", {})
 
     client = tracking._client()
     tags = client.get_experiment_by_name("described").tags
-    assert tags["mlflow.experimentKind"] == "custom_model_development"
     assert tags["mlflow.note.content"] == "Will this order come back?"
     assert client.get_registered_model("described").description == "Will this order come back?"
     assert client.get_model_version("described", "1").description == "It may go live."

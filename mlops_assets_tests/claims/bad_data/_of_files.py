@@ -54,7 +54,9 @@ OF_FILES = [
         file=lambda f: cell(f, "tailnum", "NÂ§134".encode()),
     ),
     Kind("wrong delimiter", "semicolons for commas", "blocked", file=lambda f: f.replace(b",", b";")),
-    Kind("decimal comma", "1,400 where 1400 was meant", "blocked", file=lambda f: cell(f, "distance", b'"1,400"')),
+    Kind(
+        "comma for thousands", "1,400 where 1400 was meant", "blocked", file=lambda f: cell(f, "distance", b'"1,400"')
+    ),
     Kind(
         "missing said in words",
         "NaN, in a column of whole numbers, for flights that did leave",

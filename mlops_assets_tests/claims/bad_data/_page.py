@@ -39,7 +39,8 @@ def page(outcomes: Mapping[str, Outcome]) -> str:
 
 def _cells(kind: Kind, found: Outcome) -> list[str]:
     ends = ENDS[found.ends] + (f" ({found.held} rows)" if found.ends == "quarantined" else "")
-    said = ", ".join(f"`{name}`" if "." in name or "_" in name else name for name in found.by.split(", ") if name)
+    names = dict.fromkeys(filter(None, found.by.split(", ")))  # a warning and an error of one name are told once
+    said = ", ".join(f"`{name}`" if "." in name or "_" in name else name for name in names)
     return [kind.name, kind.what, ends, "; ".join(filter(None, [said, kind.accepted]))]
 
 
