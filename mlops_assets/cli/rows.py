@@ -88,7 +88,7 @@ def _listed(rows: pa.Table) -> str:
 
 
 def _more(count: int) -> Iterable[str]:
-    return [f"and {count} rows more"] if count > 0 else []
+    return [f"and {count:,} rows more"] if count > 0 else []
 
 
 def _plain(value: Any) -> str:

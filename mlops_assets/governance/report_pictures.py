@@ -184,7 +184,7 @@ def _plans_of_one(judged: Judged) -> dict[str, _Plan]:
         "roc": _Plan(
             title="ROC",
             said="Hits found by false alarms raised, over all thresholds.",
-            x=pages.Axis(title="false alarms, of all that are none", low=0, high=1, form=whole_percent),
+            x=pages.Axis(title="false alarms, of all that are no hits", low=0, high=1, form=whole_percent),
             y=pages.Axis(title="found, of all hits", low=0, high=1, form=whole_percent),
         ),
         "precision_recall": _Plan(
