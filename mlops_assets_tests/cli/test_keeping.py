@@ -6,9 +6,7 @@ import pytest
 
 from mlops_assets.governance import Event
 from mlops_assets_tests._shop import MODEL, changed, orders
-from mlops_assets_tests.cli.test_commands import ADA, mlops
-
-__all__ = ["mlops"]
+from mlops_assets_tests.cli.test_commands import ADA
 
 
 @pytest.fixture

@@ -9,9 +9,6 @@ from mlops_assets.governance import Event
 from mlops_assets.records import ModelVersion
 from mlops_assets.training.trainers import lightgbm
 from mlops_assets_tests._shop import MODEL
-from mlops_assets_tests.cli.test_commands import mlops
-
-__all__ = ["mlops"]
 
 
 def test_what_is_live_is_made_again_and_said_line_by_line(shop, mlops):
