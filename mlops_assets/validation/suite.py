@@ -12,7 +12,7 @@ import pyarrow as pa
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from mlops_assets.errors import ContractError, DeclarationError, UnknownNameError
+from mlops_assets.errors import ContractError, DeclarationError, UnknownNameError, examples
 from mlops_assets.records import ExpectationResult, Severity
 
 PARAMETERS = ("partition_start", "partition_end", "usual_rows")
@@ -227,6 +227,8 @@ def _result(expectation: Expectation, found: Any, suite: QualitySuite) -> Expect
     observed = found.result.get("observed_value")
     if observed is None and found.result.get("unexpected_percent") is not None:
         observed = 1 - found.result["unexpected_percent"] / 100
+    if observed is None:
+        observed = _of_a_set(found.result)
     return ExpectationResult(
         name=expectation.type,
         column=expectation.kwargs.get("column"),
@@ -236,3 +238,9 @@ def _result(expectation: Expectation, found: Any, suite: QualitySuite) -> Expect
         severity=expectation.severity,
         why=expectation.why,
     )
+
+
+def _of_a_set(result: Mapping[str, Any]) -> str | None:
+    """Say which values came that are not of a set, and which of it did not; Great Expectations gives some of them."""
+    sides = {"with": result.get("partial_unexpected_list"), "without": result.get("partial_missing_list")}
+    return " and ".join(f"{side} {examples(sorted(map(repr, some)))}" for side, some in sides.items() if some) or None

@@ -36,6 +36,15 @@ def test_every_expectation_is_judged_in_the_order_of_the_suite():
     assert result.results[0].expected == "min_value=5, max_value=9"
 
 
+def test_of_a_set_it_is_told_what_came_that_should_not_and_what_did_not():
+    """Great Expectations itself says that it has observed nothing."""
+    suite = suite_of(("expect_column_distinct_values_to_equal_set", {"column": "origin", "value_set": ["EWR", "LGA"]}))
+
+    (found,) = check(ROWS, suite).results
+
+    assert found.observed == "with 'JFK' and without 'LGA'"
+
+
 def test_a_suite_that_holds_passes():
     """The same batch, honest bounds."""
     suite = suite_of(("expect_column_mean_to_be_between", {"column": "delay", "min_value": 1, "max_value": 3}))
