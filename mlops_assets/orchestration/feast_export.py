@@ -82,7 +82,8 @@ def to_feast_repo(
         raise StoreError(f"{path} is there already, and an export never writes over anything. Name a new folder.")
     there = [view for view in views if stores.tables.exists(f"features/{view.name}")]
     if not there:
-        raise StoreError("No feature view has rows yet, so there is nothing to export. Run `mlops refresh` first.")
+        mend = "Run `mlops refresh` first." if views else "Declare one; docs/features.md says how."
+        raise StoreError(f"No feature view {'has rows yet' if views else 'is declared'}: nothing to export. {mend}")
     entities = _entities(there)
     part = path.with_name(f"{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
