@@ -14,7 +14,9 @@ from mlops_assets.errors import BundleError, DeclarationError, TrainingError, Un
 from mlops_assets.scoring import ESTIMATOR_PART, linear
 from mlops_assets.scoring.skops_file import canonical
 from mlops_assets.training import TRAINERS
+from mlops_assets.training.trainers import _stretches
 from mlops_assets.training.trainers.scikit_learn import ESTIMATORS, REFUSED, sklearn_estimator
+from mlops_assets_tests.training._cut_off import cut_off_at_every_save
 from mlops_assets_tests.training.conftest import draw
 
 TRAINER = TRAINERS["sklearn"]
@@ -53,6 +55,57 @@ def test_a_row_scores_alone_as_among_many(case):
     together = TRAINER.score(fitted.parts, rows.X[:50])
 
     assert np.array_equal(together, np.concatenate([TRAINER.score(fitted.parts, rows.X[i : i + 1]) for i in range(50)]))
+
+
+@pytest.mark.parametrize(
+    ("task", "estimator", "params"),
+    [
+        ("binary", "RandomForestClassifier", {"max_features": 0.5, "max_samples": 0.5}),
+        ("binary", "RandomForestClassifier", {"class_weight": "balanced"}),
+        ("multiclass", "ExtraTreesClassifier", {}),
+        ("regression", "RandomForestRegressor", {}),
+        ("regression", "ExtraTreesRegressor", {"bootstrap": True}),
+        ("binary", "HistGradientBoostingClassifier", {"max_features": 0.5}),
+        ("multiclass", "HistGradientBoostingClassifier", {}),
+        ("regression", "HistGradientBoostingRegressor", {"loss": "absolute_error"}),
+    ],
+)
+def test_trees_grow_on_after_each_stretch_to_the_same_bytes(task, estimator, params, monkeypatch):
+    """Saved without pickle, read again, and grown on, with weights and whatever is drawn for each tree or split."""
+    monkeypatch.setattr(_stretches, "FOREST_TREES", 3)
+    monkeypatch.setattr(_stretches, "BOOSTED_ROUNDS", 3)
+    drawn = draw(task, n=600)
+    rows = replace(drawn, weights=np.exp(np.random.default_rng(3).normal(size=len(drawn))))
+    size = "max_iter" if "Boosting" in estimator else "n_estimators"
+    told = {"estimator": estimator, size: 10, **params}
+
+    resumed, cuts = cut_off_at_every_save(lambda **given: TRAINER.fit(rows, params=told, seed=7, **given))
+
+    assert cuts == (2 if size == "max_iter" else 3)  # after 3 and 6 rounds, or after 3, 6 and 9 trees
+    assert resumed == TRAINER.fit(rows, params=told, seed=7)
+
+
+def test_the_search_for_the_rounds_goes_on_too(monkeypatch):
+    """What it found is kept, and so are the trees it had grown."""
+    monkeypatch.setattr(_stretches, "BOOSTED_ROUNDS", 5)
+    rows = draw("binary", n=600)
+    newest = np.arange(len(rows)) >= 400
+
+    def whole(**given):
+        params = {"max_iter": 40, "learning_rate": 0.03}
+        return TRAINER.fit(rows, params=params, seed=7, validation=newest, patience=40, **given)
+
+    resumed, cuts = cut_off_at_every_save(whole)
+
+    assert cuts > 3
+    assert resumed == whole()
+
+
+def test_a_fit_without_stretches_is_left_alone():
+    """Linear models and single trees have nothing to save on the way."""
+    _, cuts = cut_off_at_every_save(lambda **given: fit("LogisticRegression", draw("binary", n=600), **given))
+
+    assert cuts == 0
 
 
 def test_the_same_fit_has_the_same_bytes(case):

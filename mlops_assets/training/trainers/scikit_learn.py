@@ -5,12 +5,14 @@ and codes as they are, gaps included, so the order of a category's levels matter
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from mlops_assets.digests import canonical_json
@@ -19,8 +21,9 @@ from mlops_assets.records import Params, Task
 from mlops_assets.scoring import ESTIMATOR_PART, estimator_scorer
 from mlops_assets.scoring.linear import LevelTerm, LinearScorer
 from mlops_assets.scoring.skops_file import TYPES, canonical, read
-from mlops_assets.training.checkpoint import Checkpoint
+from mlops_assets.training.checkpoint import Checkpoint, saved_progress
 from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData, require_rounds
+from mlops_assets.training.trainers._stretches import ROUNDS, Progress, grow
 
 LEVELS_PART = "levels.json"  # how common each category level was in training: what a linear score is explained against
 
@@ -60,7 +63,6 @@ DEFAULTS: dict[str, Params] = {
     },
 }
 
-ROUNDS = "max_iter"
 BOOSTED_LOSSES = ("squared_error", "absolute_error")
 
 _STOPPING = "stopping is declared by `validation_days` and `patience`, beside `trainer`"
@@ -68,7 +70,7 @@ REFUSED = {
     "n_jobs": "one thread adds up in one order, so the trainer fits on one",
     "random_state": "it follows from the `seed` beside `trainer`, and is recorded",
     "seed": "it stands beside `trainer`, as `seed`",
-    "warm_start": "every fit starts anew, so that it can be repeated",
+    "warm_start": "every fit starts anew, so that it can be repeated; one that was killed goes on by itself",
     "verbose": "progress is not part of a model",
     "copy_X": "the trainer gives each fit rows of its own",
     "oob_score": "the held-out days judge the model",
@@ -137,7 +139,7 @@ class SklearnTrainer:
         patience: int = 30,
         checkpoint: Checkpoint | None = None,
     ) -> Fitted:
-        """Fit on all rows; see `Trainer.fit`. Only boosted trees are made in rounds.
+        """Fit on all rows; see `Trainer.fit`. Only boosted trees are made in rounds; they and forests can go on.
 
         Raises:
             DeclarationError: A parameter cannot be obeyed, or rounds are sought for an estimator that has none.
@@ -150,13 +152,20 @@ class SklearnTrainer:
         boosted = self.in_rounds(resolved)
         if validation is not None:
             require_rounds(self, resolved)
+        progress = saved_progress(checkpoint, Progress)
+
+        def saved(part: Literal["search", "fit"]) -> Callable[[Any], None] | None:
+            return None if checkpoint is None else partial(_save, checkpoint, progress, part)
+
         with threadpool_limits(1):  # a second thread adds in another order
             if validation is not None:
-                tried = self._fitted(data.take(~validation), resolved)
-                losses = _losses(tried, data.X[validation], data.y[validation], data.task)
-                curves["validation_loss"] = _until(patience, losses)
-                resolved = {**resolved, ROUNDS: int(np.argmin(curves["validation_loss"])) + 1}
-            model = self._fitted(data, resolved)
+                if not progress.validation_loss:
+                    tried = self._fitted(data.take(~validation), resolved, progress.search, saved("search"))
+                    losses = _losses(tried, data.X[validation], data.y[validation], data.task)
+                    progress.search, progress.validation_loss = b"", _until(patience, losses)
+                curves["validation_loss"] = progress.validation_loss
+                resolved = {**resolved, ROUNDS: int(np.argmin(progress.validation_loss)) + 1}
+            model = self._fitted(data, resolved, progress.fit, saved("fit"))
             if boosted:
                 curves["train_loss"] = list(_losses(model, data.X, data.y, data.task))
             parts = _parts(model, data.X)
@@ -188,8 +197,8 @@ class SklearnTrainer:
             )
         return _linear_contributions(scorer, parts, X)
 
-    def _fitted(self, data: TrainingData, params: Params) -> Any:
-        """Give what scikit-learn fits, or its complaint as ours."""
+    def _fitted(self, data: TrainingData, params: Params, begun: bytes, save: Callable[[Any], None] | None) -> Any:
+        """Give what scikit-learn fits, from what was `begun` if anything was, or its complaint as ours."""
         X, chosen = data.X, str(params["estimator"])
         kind = getattr(import_module(ESTIMATORS[data.task][chosen]), chosen)
         model = kind(**{name: value for name, value in params.items() if name not in ("estimator", "seed")})
@@ -203,7 +212,14 @@ class SklearnTrainer:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", category=RuntimeWarning)  # columns without any value
-                return model.fit(X, data.y, **weighing)
+                if (rounds := _grows_by(chosen)) is None:
+                    return model.fit(X, data.y, **weighing)
+                warnings.filterwarnings(
+                    "ignore", message="class_weight presets"
+                )  # of rows that change from call to call
+                if begun:
+                    model = sklearn_estimator({ESTIMATOR_PART: begun})
+                return grow(model, X, data.y, weighing, rounds=rounds, most=int(params[rounds]), save=save)
         except ValueError as error:
             raise TrainingError(
                 f"scikit-learn could not fit {chosen}: {error}. Its parameters are the usual cause.",
@@ -235,6 +251,29 @@ def sklearn_estimator(parts: Mapping[str, bytes]) -> Any:
     return skops.io.loads(parts[ESTIMATOR_PART], trusted=sorted(TYPES))
 
 
+def _grows_by(estimator: str) -> str | None:
+    """Name the parameter that says how many trees there are; None where they are not grown one after the other."""
+    if "Boosting" in estimator:
+        return ROUNDS
+    return "n_estimators" if estimator.startswith(("ExtraTrees", "RandomForest")) else None
+
+
+def _save(checkpoint: Checkpoint, progress: Progress, part: Literal["search", "fit"], model: Any) -> None:
+    """Save a model that is under way, if it is time to."""
+    import skops.io
+
+    if checkpoint.due():
+        setattr(progress, part, skops.io.dumps(_without_weights(model)))
+        checkpoint.save(msgspec.msgpack.encode(progress))
+
+
+def _without_weights(model: Any) -> Any:
+    """Give a forest without the weights of its rows, which no score needs."""
+    if hasattr(model, "_sample_weight"):
+        model._sample_weight = None
+    return model
+
+
 def _fixed(kind: type, seed: int) -> Params:
     """Give what the trainer sets itself, as far as this estimator has it."""
     drawn = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
@@ -264,9 +303,7 @@ def _parts(model: Any, X: Array) -> dict[str, bytes]:
     """Give the model as canonical bytes, and what a linear one is explained against."""
     import skops.io
 
-    if hasattr(model, "_sample_weight"):
-        model._sample_weight = None  # a forest keeps the weights of its rows, which no score needs
-    parts = {ESTIMATOR_PART: canonical(skops.io.dumps(model))}
+    parts = {ESTIMATOR_PART: canonical(skops.io.dumps(_without_weights(model)))}
     scorer = estimator_scorer(parts)
     if isinstance(scorer, LinearScorer):
         shares = {}
