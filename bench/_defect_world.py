@@ -226,7 +226,7 @@ class Trial:
         if dossier.missing:
             raise Caught("dossier", "complete", f"missing: {', '.join(dossier.missing)}")
         dossier = self.defect.documented(self, dossier)
-        approval = steps.decide_approval(self.folder, self.home, dossier, at=at)
+        approval = steps.decide_approval(self.folder, self.home, dossier, at=at, now=at)
         if not approval.granted:
             if dossier.review:
                 raise Caught("evaluation", "promotion_gate", dossier.review[0], review=True)

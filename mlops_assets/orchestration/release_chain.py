@@ -25,7 +25,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.origins import of_training_set, plan_as_trained
 from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.report_metadata import report_metadata
-from mlops_assets.orchestration.resources import HomeResource, as_of
+from mlops_assets.orchestration.resources import HomeResource, as_of, now
 from mlops_assets.orchestration.tags import BY_PEOPLE, REQUESTER_TAG, TRIGGER_TAG
 from mlops_assets.records import (
     Approval,
@@ -301,7 +301,8 @@ def _approval(folder: ModelFolder) -> dg.AssetsDefinition:
         check_specs=[_check(folder, "approval", "granted", "Granted for exactly this digest, and not expired.")],
     )
     def approval(context: dg.AssetExecutionContext, home: HomeResource, dossier: Dossier) -> dg.MaterializeResult:
-        given = steps.decide_approval(folder, home.open(), dossier, at=as_of(context, home.open()))
+        stores = home.open()
+        given = steps.decide_approval(folder, stores, dossier, at=as_of(context, stores), now=now(stores))
         return dg.MaterializeResult(
             value=given,
             data_version=dg.DataVersion(given.sha256),
@@ -335,7 +336,9 @@ def _endpoint(folder: ModelFolder) -> dg.AssetsDefinition:
     )
     def endpoint(context: dg.AssetExecutionContext, home: HomeResource, approval: Approval) -> dg.MaterializeResult:
         try:
-            live = steps.deploy(folder, home.open(), approval, at=as_of(context, home.open()))
+            # A run that is started again keeps its time, and people may have approved since.
+            at = max(as_of(context, home.open()), approval.at)
+            live = steps.deploy(folder, home.open(), approval, at=at)
         except EndpointGoneError as error:
             # It may be on its way back; if the whole stack is going, the run is tried again at the next start.
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=ENDPOINT_WAIT_S) from error

@@ -1,6 +1,7 @@
 """From training set to endpoint: what is refused, pending or broken on the way never touches what is live."""
 
 import shutil
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -277,6 +278,24 @@ def test_an_approval_lets_exactly_this_digest_through(later):
         Event.DEPLOYMENT_COMPLETED,
     ]
     assert gaps(later.home.state.audit_entries()) == ()
+
+
+@pytest.mark.parametrize(("days", "goes_live"), [(0.1, True), (ApprovalPolicy().valid_days + 1, False)])
+def test_a_run_started_again_finds_what_people_decided_since(later, days, goes_live):
+    """It keeps its time, which was before anybody could decide; an approval that has lapsed by now does not count."""
+    with served(later):
+        release_high(later)
+        dossier = later.home.records.get((MODEL, "dossier"), None, Dossier)
+        later.at(LATER + timedelta(hours=1))
+        decide_about(later.project, MODEL, digest=dossier.sha256, who=BOSS, reason="read it", approve=True)
+        later.at(LATER + timedelta(hours=1, days=days))
+        result = release_high(later)
+
+    release, entries = later.home.releases.current(MODEL), later.home.state.audit_entries(model=MODEL)
+    assert result.success is goes_live
+    assert (release.bundle_sha256 == dossier.model_version.sha256) is goes_live
+    assert goes_live or "lapsed" in later.checks(result)["granted"].description
+    assert not goes_live or entries[-1].at >= next(e.at for e in entries if e.event == Event.APPROVAL_GIVEN)
 
 
 # --- what the gate leaves open ----------------------------------------------------------------------

@@ -73,14 +73,20 @@ def write_dossier(
     return made, files["model_card.md"].decode()
 
 
-def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: datetime) -> Approval:
-    """Say whether this version may go live, by rule or by what people decided about it."""
+def decide_approval(folder: ModelFolder, stores: Home, dossier: Dossier, *, at: datetime, now: datetime) -> Approval:
+    """Say whether this version may go live, by rule or by what people decided about it.
+
+    A run that is started again keeps its time, `at`. What people decided after that is judged as of `now`.
+    """
     version = dossier.model_version
+    decisions = stores.state.approvals(folder.name, version.sha256)
+    if any(decision.at > at for decision in decisions):
+        at = max(at, now)
     given = evaluate_approval(
         folder.declaration.approval,
         version,
         dossier,
-        stores.state.approvals(folder.name, version.sha256),
+        decisions,
         at,
         requester=_requester(stores, version),
     )
