@@ -714,3 +714,14 @@ def test_a_folder_without_leave_to_write_says_what_to_do(store, monkeypatch):
 
     with pytest.raises(StoreError, match=r"'x' was not written to .*: the disk is full. Free some space .* unchanged"):
         store.write("x", delays(1))
+
+
+@pytest.mark.parametrize("kept", [0, 5, 200])
+@pytest.mark.parametrize("read", [lambda s: s.read("raw/delays"), lambda s: list(s.pieces("raw/delays"))])
+def test_a_file_that_was_cut_off_is_told_with_how_to_mend_it(three_days, tmp_path, kept, read):
+    """As a disk that was full, or a copy that was broken off, leaves it."""
+    file = next(tmp_path.rglob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:kept])
+
+    with pytest.raises(StoreError, match=r"'raw/delays' names a file that cannot be read: .* Restore .* from a backup"):
+        read(TableStore(three_days.root))

@@ -83,7 +83,7 @@ class TableReading(OpenTables):
         """Say what has become of a file that a version names and nobody can read."""
         try:
             yield
-        except OSError as error:
+        except (OSError, pa.ArrowInvalid) as error:  # a file that was cut off is no Parquet file
             if isinstance(error, FileNotFoundError) and version not in (None, self.version(table).version):
                 raise TableNotFoundError(
                     f"Version {version} of table {table!r} is no longer there: retention has deleted files of it, "
