@@ -24,12 +24,13 @@ from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.datasets.training_sets import VIEWS
 from mlops_assets.orchestration.steps.intake.arriving import note_read_whole
 from mlops_assets.orchestration.steps.intake.ingesting import write
-from mlops_assets.orchestration.steps.intake.reopening import made_of
+from mlops_assets.orchestration.steps.intake.reopening import COMPUTED, made_of, not_computed
 from mlops_assets.orchestration.steps.intake.standing import Key
 from mlops_assets.orchestration.steps.live.releasing import in_use_since
 from mlops_assets.orchestration.view_attributes import complete
-from mlops_assets.records import Span, TableVersion
+from mlops_assets.records import FeatureView, Span, TableVersion
 from mlops_assets.stores.home import Home
+from mlops_assets.stores.tables import WHOLE
 
 STAMPS = {"event_time": "When the row was true.", "known_at": "From when on a decision may look it up."}
 
@@ -128,6 +129,8 @@ def refresh_view(
     """
     notes = made_of(stores.tables, [f"validated/{table}" for table in declared.tables.values()], keys)
     rows, view = compute_partitions(declared, stores, keys, at=at), declared.record()
+    computed = ",".join(feature.name for feature in view.features)
+    notes = {key: {**note, COMPUTED: computed} for key, note in notes.items()}
     stores.records.put(VIEWS, view.name, view)
     online = stores.online.write(view, pa.concat_tables(rows.values()))
     version = write(stores, f"features/{declared.name}", rows, notes=notes)
@@ -156,8 +159,8 @@ def compute_partitions(
     if live_since is None:
         return rows
     late = [key for key in keys if _is_late(declared, key, live_since=live_since, at=at)]
-    view, stored = declared.record(), f"features/{declared.name}"
-    return rows | {key: revise(view, rows[key], before=_there(stores, stored, key), at=at) for key in late}
+    view = declared.record()
+    return rows | {key: revise(view, rows[key], before=_there(stores, view, key), at=at) for key in late}
 
 
 def _is_late(declared: ViewDefinition, key: Key, *, live_since: datetime, at: datetime) -> bool:
@@ -168,11 +171,15 @@ def _is_late(declared: ViewDefinition, key: Key, *, live_since: datetime, at: da
     return at > end + declared.available_after and end + declared.ttl >= live_since
 
 
-def _there(stores: Home, table: str, key: Key) -> pa.Table | None:
-    """Give a partition, or the whole of a table that has none; None if it was never written."""
-    if not stores.tables.exists(table) or (key and key not in stores.tables.partitions(table)):
+def _there(stores: Home, view: FeatureView, key: Key) -> pa.Table | None:
+    """Give a partition, or the whole of a table that has none, with what it was computed for; None if it never was."""
+    table = f"features/{view.name}"
+    contents = stores.tables.contents(table) if stores.tables.exists(table) else {}
+    if (key or WHOLE) not in contents:
         return None
-    return stores.tables.read(table, partitions=[key] if key else None)
+    rows = stores.tables.read(table, partitions=[key] if key else None)
+    added = not_computed(contents[key or WHOLE], [feature.name for feature in view.features])
+    return rows.drop_columns([name for name in rows.column_names if name in added])
 
 
 def _read(table: str, declared: ViewDefinition, stores: Home, spans: Sequence[Span]) -> PartitionedTable:

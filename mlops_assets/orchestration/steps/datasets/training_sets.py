@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import TrainingError, UnknownNameError
+from mlops_assets.errors import TrainingError, UnknownNameError, examples
 from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_spec
 from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
@@ -18,6 +18,7 @@ from mlops_assets.features.leakage import find_leaks
 from mlops_assets.features.perturbation import moved_by_the_future
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, last_complete
+from mlops_assets.orchestration.steps.intake.reopening import not_computed
 from mlops_assets.records import (
     FeatureView,
     Field,
@@ -57,6 +58,7 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
     window = declared.training.window
     cut = window.cut(min(cut_off - window.label_delay, newest + DAY), first=first)
+    _require_computed(plan, stores, since=cut.train.start)
     labelled = _parted(labelled, cut)
     stored = _rows_of_views(plan, stores, versions)
     rows = training_rows(plan, labelled, stored)
@@ -238,6 +240,33 @@ def _rows_of_views(plan: FeaturePlan, stores: Home, versions: Mapping[str, int])
     """Read the views at the versions named."""
     views = {view.name: f"features/{view.name}" for view in plan.views}
     return {name: stores.tables.read(table, version=versions[table]) for name, table in views.items()}
+
+
+def _require_computed(plan: FeaturePlan, stores: Home, *, since: datetime) -> None:
+    """Refuse days of a view that were computed before it had a feature that is asked for.
+
+    Raises:
+        TrainingError: A decision from `since` on may find such a day, and learn that the feature is missing.
+    """
+    asked = {each.name for each in plan.inputs}
+    for view in plan.views:
+        table, names = f"features/{view.name}", asked & {feature.name for feature in view.features}
+        if not stores.tables.partitions(table):
+            continue
+        reach = timedelta(seconds=min(view.ttl_s, since.timestamp())) + DAY
+        first, contents = (since - reach).date().isoformat(), stores.tables.contents(table)
+        lacking = {
+            key: gone for key in sorted(contents) if key >= first and (gone := not_computed(contents[key], names))
+        }
+        if lacking:
+            days = list(lacking)
+            raise TrainingError(
+                f"{len(days)} of the days of {table} that this model may learn from, {days[0]} to {days[-1]}, were "
+                f"computed before the view had {examples(sorted(set().union(*lacking.values())))}; a model would learn "
+                f"that it is missing. Compute them: `mlops refresh {days[0]} {days[-1]}`, or a backfill of {table}.",
+                view=view.name,
+                days=days,
+            )
 
 
 def _parted(labelled: pa.Table, cut: Cut) -> pa.Table:
