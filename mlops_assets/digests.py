@@ -5,7 +5,7 @@ depend on chunking, on the file format or on how often a file was rewritten.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,7 +98,7 @@ def _settled(column: "pa.ChunkedArray") -> "list[pa.ChunkedArray]":
     return [pc.fill_null(column, blank), pc.is_valid(column)]
 
 
-def _own(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+def _own(column: "pa.ChunkedArray") -> "pa.ChunkedArray | pa.Array":
     """Give `column` in buffers that hold nothing else.
 
     Of the head of a longer column, what lies behind its last row would be written as padding, and hashed with it.
@@ -106,9 +106,11 @@ def _own(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
 
     in_bits = pa.types.is_boolean(column.type) or pa.types.is_nested(column.type)  # bytes do not tell where they end
-    if not in_bits and column.nbytes == column.get_total_buffer_size():
-        return column
-    return pa.chunked_array([pa.concat_arrays([chunk.slice(0, 0), chunk]) for chunk in column.chunks], column.type)
+    if in_bits or column.nbytes != column.get_total_buffer_size():
+        column = pa.chunked_array(
+            [pa.concat_arrays([chunk.slice(0, 0), chunk]) for chunk in column.chunks], column.type
+        )
+    return _joined(column)
 
 
 class TableDigest:
@@ -123,7 +125,7 @@ class TableDigest:
         self._sink = _HashSink()
         self._file = pa.PythonFile(self._sink, mode="w")
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
-        self._pending = schema.remove_metadata().empty_table()
+        self._none = self._pending = schema.remove_metadata().empty_table()
 
     def update(self, rows: "pa.Table") -> None:
         """Take the next rows in; their columns must be those of the schema."""
@@ -131,19 +133,46 @@ class TableDigest:
 
         rows = rows.replace_schema_metadata(None)
         self._pending = pa.concat_tables([self._pending, rows]) if self._pending.num_rows else rows
-        start = 0
-        while behind := _padding_rows(self._pending, start + BATCH_ROWS):
-            self._write(_batch(self._pending, start, behind))
-            start += BATCH_ROWS
-        self._pending = self._pending.slice(start)
+        while behind := _padding_rows(self._pending):
+            self._write(self._batch(behind))
 
     def hexdigest(self) -> str:
         """Give the digest; no rows can be taken in after that."""
-        whole = _whole(self._pending)
+        whole = self._taken(lambda column: (column, column.slice(len(column))), _own)
         for start in range(0, max(1, whole.num_rows), BATCH_ROWS):
             self._write(whole.slice(start, BATCH_ROWS))
         self._writer.close() if self._writer else None
         return self._sink.hash.hexdigest()
+
+    def _batch(self, behind: int) -> "pa.Table":
+        """Take off a full batch as it is hashed, text with that of the rows `behind` it in its buffers.
+
+        Nothing is copied but what lies in several pieces, or has nulls to be filled.
+        """
+
+        def parted(column: "pa.ChunkedArray") -> "tuple[pa.ChunkedArray, pa.ChunkedArray]":
+            read = BATCH_ROWS + behind if _is_text(column.type) else BATCH_ROWS
+            return column.slice(0, read), column.slice(BATCH_ROWS)
+
+        return self._taken(parted, lambda column: _joined(column).slice(0, BATCH_ROWS))
+
+    def _taken(
+        self,
+        parted: "Callable[[pa.ChunkedArray], tuple[pa.ChunkedArray, pa.ChunkedArray]]",
+        made: "Callable[[pa.ChunkedArray], pa.ChunkedArray | pa.Array]",
+    ) -> "pa.Table":
+        """Take rows off as they are hashed; `parted` gives those of a column and the rest. Each is let go at once."""
+        import pyarrow as pa
+
+        held, self._pending = self._pending.columns, self._none
+        columns, names = [], []
+        for place, name in enumerate(self._none.column_names):
+            rows, held[place] = parted(held[place])
+            for part, settled in zip(("", "?"), _settled(rows), strict=False):
+                columns.append(made(settled))
+                names.append(name + part)
+        self._pending = pa.table(held, names=self._none.column_names)
+        return pa.table(columns, names=names)
 
     def _write(self, rows: "pa.Table") -> None:
         import pyarrow as pa
@@ -153,45 +182,21 @@ class TableDigest:
             self._writer.write_batch(batch)
 
 
-def _whole(table: "pa.Table") -> "pa.Table":
-    """Give the columns as they are hashed, each in one piece."""
-    import pyarrow as pa
-
-    columns, names = [], []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        for part, settled in zip(("", "?"), _settled(column), strict=False):
-            columns.append(settled)
-            names.append(name + part)
-    return pa.table([_own(column) for column in columns], names=names).combine_chunks()
+def _joined(column: "pa.ChunkedArray") -> "pa.ChunkedArray | pa.Array":
+    """Give `column` in one piece, if it fits in one."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _batch(table: "pa.Table", start: int, behind: int) -> "pa.Table":
-    """Give the columns of one full batch as they are hashed, text with that of the rows `behind` it in its buffers.
-
-    Nothing is copied but what lies in several pieces, or has nulls to be filled.
-    """
-    import pyarrow as pa
-
-    columns, names = [], []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        rows = column.slice(start, BATCH_ROWS + behind if _is_text(column.type) else BATCH_ROWS)
-        for part, settled in zip(("", "?"), _settled(rows), strict=False):
-            together = settled.chunk(0) if settled.num_chunks == 1 else settled.combine_chunks()
-            columns.append(together.slice(0, BATCH_ROWS))
-            names.append(name + part)
-    return pa.table(columns, names=names)
-
-
-def _padding_rows(table: "pa.Table", end: int) -> int:
-    """Give how many rows from `end` on must be there for the batch before it to be hashed; 0 if too few are.
+def _padding_rows(table: "pa.Table") -> int:
+    """Give how many rows behind the first batch must be there for that to be hashed; 0 if too few are.
 
     Arrow pads the text of a batch to 64 bytes with the text that follows, so that belongs to the digest.
     """
     behind = _PADDING
-    while end < table.num_rows:
-        if _pads(table.slice(end, behind)):
+    while table.num_rows > BATCH_ROWS:
+        if _pads(table.slice(BATCH_ROWS, behind)):
             return behind
-        if end + behind >= table.num_rows:
+        if BATCH_ROWS + behind >= table.num_rows:
             break
         behind *= 16
     return 0

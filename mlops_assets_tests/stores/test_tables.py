@@ -21,7 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 from mlops_assets.digests import sha256_parts, sha256_table
 from mlops_assets.errors import StoreError, UnknownNameError
 from mlops_assets.records import Column
-from mlops_assets.stores.tables import TableNotFoundError, TableStore, files, staging, writing
+from mlops_assets.stores.tables import TableNotFoundError, TableStore, files, reading, staging, writing
 from mlops_assets.stores.tables.staging import Staging
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
@@ -425,8 +425,9 @@ def test_a_write_too_big_for_one_file_keeps_its_order(store, monkeypatch):
 
 
 def test_pieces_are_the_rows_of_a_version_in_their_order(store, monkeypatch):
-    """A row group each, whatever was written since."""
-    monkeypatch.setattr(files, "GROUP_ROWS", 400)
+    """Of any size, whatever was written since."""
+    monkeypatch.setattr(files, "GROUP_ROWS", 600)
+    monkeypatch.setattr(reading, "PIECE_ROWS", 400)
     rows = pa.table({"x": random.Random(0).sample(range(10**6), 1_000)})
     first = store.write("x", rows)
     store.write("x", rows.slice(0, 1))
@@ -435,6 +436,7 @@ def test_pieces_are_the_rows_of_a_version_in_their_order(store, monkeypatch):
 
     assert [len(piece) for piece in pieces] == [400, 400, 200]
     assert pa.concat_tables(pieces).equals(rows)
+    assert pieces[0].schema == store.read("x").schema
 
 
 @pytest.mark.parametrize("partition", [None, "p"])

@@ -5,16 +5,18 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from mlops_assets.digests import sha256_parts
 from mlops_assets.errors import StoreError, UnknownNameError
 from mlops_assets.records import TableVersion
-from mlops_assets.stores.tables.columns import columns_of, schema_of
+from mlops_assets.stores.tables.columns import aligned, cast, columns_of, schema_of
 from mlops_assets.stores.tables.faults import TableNotFoundError
 from mlops_assets.stores.tables.files import PARTITION
 from mlops_assets.stores.tables.ledger import WHOLE, Content, OpenTables, files_of, span_of_keys, there_of
 
-PIECE_ROWS = 1 << 15
+PIECE_ROWS = 1 << 14
+BUFFER_BYTES = 1 << 16  # of each column, while a row group is decoded
 
 
 class TableReading(OpenTables):
@@ -64,19 +66,13 @@ class TableReading(OpenTables):
             TableNotFoundError: There is no such table or version.
         """
         rows, keys = self._stored(table, version=version)
-        scanned = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
         with self._readable(table, version, keys):
-            for fragment in rows.get_fragments():
-                for group in fragment.split_by_row_group():  # across groups the scanner reads ahead
-                    for batch in group.to_batches(
-                        schema=rows.schema,
-                        batch_size=PIECE_ROWS,
-                        batch_readahead=0,
-                        fragment_scan_options=scanned,
-                        use_threads=False,
-                        memory_pool=pa.system_memory_pool(),
-                    ):
-                        yield pa.Table.from_batches([batch], rows.schema)
+            for path in rows.files:
+                # The scanner of a dataset would decode a whole row group, and ahead of who reads.
+                with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+                    for batch in file.iter_batches(PIECE_ROWS, use_threads=False):
+                        piece = aligned(pa.Table.from_batches([batch]), rows.schema)
+                        yield cast(piece, rows.schema, table=table)
 
     @contextmanager
     def _readable(self, table: str, version: int | None, keys: Collection[str]) -> Iterator[None]:
