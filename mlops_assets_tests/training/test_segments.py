@@ -92,6 +92,14 @@ def test_no_number_of_threads_changes_a_fit_of_several_segments(binary):
     assert alone.parts == many.parts
 
 
+def test_no_number_of_threads_changes_how_many_rounds_are_found(binary):
+    """The losses they are found by are the same, in every digit that is kept."""
+    newest = np.arange(len(binary.y)) >= 800
+    alone, many = (fit(binary, threads=threads, validation=newest, patience=15) for threads in (1, 3))
+
+    assert alone == many
+
+
 def test_a_fit_of_one_segment_is_lightgbms_own(binary):
     """As many rounds as a segment has, or no segments at all, give the same trees."""
     exactly, without = (fit(binary, checkpoint_rounds=rounds).parts["model.txt"] for rounds in (45, 0))

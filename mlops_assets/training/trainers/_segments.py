@@ -21,6 +21,8 @@ from mlops_assets.training.trainer import Array
 
 Rows = slice | npt.NDArray[Any]
 
+LOSS_DIGITS = 9  # LightGBM adds losses up per thread, so the last digits differ, and with them the best of equal rounds
+
 SEEDS = ("data_random_seed", "bagging_seed", "feature_fraction_seed", "extra_seed", "drop_seed", "objective_seed")
 
 
@@ -74,7 +76,7 @@ class Growth(msgspec.Struct, forbid_unknown_fields=True):
             losses, grew = list(self.losses), True
             while not self.finished and len(losses) < min(most, len(self.losses) + segment):
                 grew &= not booster.update()
-                losses.append(float(booster.eval_valid()[0][2]))
+                losses.append(float(f"{booster.eval_valid()[0][2]:.{LOSS_DIGITS}g}"))
                 yield losses[-1]
                 self.finished = patience is not None and len(losses) - best_round(losses) >= patience
             text = booster.model_to_string(num_iteration=-1)
