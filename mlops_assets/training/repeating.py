@@ -6,8 +6,11 @@ import numpy.typing as npt
 from mlops_assets.records import Task
 from mlops_assets.training.fitting import TrainingPolicy, fit
 from mlops_assets.training.trainer import TrainingData
+from mlops_assets.training.trainers import trainer_named
+from mlops_assets.training.tuning import FitsInRounds
 
 TRIED_ROWS = 2000  # enough for chance to show, and a fit of them is over at once
+TRIED_ROUNDS = 30
 
 
 def fits_alike(policy: TrainingPolicy, data: TrainingData, *, own: str | None = None) -> bool:
@@ -17,15 +20,20 @@ def fits_alike(policy: TrainingPolicy, data: TrainingData, *, own: str | None = 
     the number of threads or on many rows is not; a whole second fit, as `mlops reproduce` does it, shows that.
 
     Args:
-        policy: What to fit; rounds are taken as declared, and nothing is calibrated.
+        policy: What to fit; rounds are as declared or few, and nothing is calibrated.
         data: The few rows.
         own: The text of `trainer.py`, for `trainer: own`.
 
     Raises:
         TrainingError: The trainer cannot fit these rows.
     """
+    trainer, params = trainer_named(policy.trainer, own=own), dict(policy.params)
+    if isinstance(trainer, FitsInRounds):
+        declared = int(trainer.resolve(data.task, params, seed=policy.seed)[trainer.rounds_parameter])
+        params[trainer.rounds_parameter] = min(declared, TRIED_ROUNDS)
     plain = policy.model_copy(
         update={
+            "params": params,
             "window": policy.window.model_copy(update={"minimum_rows": 1}),
             "validation_days": 0,
             "calibration": "none",
