@@ -122,7 +122,7 @@ def test_fresh_data_pass_the_check(shop):
     result = train(shop, **{TRIGGER_TAG: "cadence", AS_OF_TAG: LIVE.isoformat()})
 
     assert result.success
-    assert shop.checks(result)["fresh_data"].description == "no older than declared"
+    assert shop.checks(result)["fresh_data"].description == "nothing is older than declared"
 
 
 # --- Dagster ----------------------------------------------------------------------------------------
