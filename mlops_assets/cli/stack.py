@@ -40,6 +40,7 @@ ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STACK_OF: Final = "MLOPS_STACK_OF"  # the home, in the environment of all that a stack starts
 SETTINGS: Final = {
     **EVENTS_AT_ONCE,
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own keeps what it took, in huge pages
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",

@@ -52,6 +52,16 @@ def mlflow_model(bundle: LoadedBundle, rows: pa.Table) -> dict[str, bytes]:
         return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
 
 
+def get_ready(trainer: str) -> None:
+    """Import what saves a model, and let MLflow look through all that is installed, as it does once in a process."""
+    from importlib import import_module
+
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    import_module("mlflow.lightgbm" if trainer == "lightgbm" else "mlflow.pyfunc")
+    warn_dependency_requirement_mismatches(_pinned("mlflow"))
+
+
 def vectors_of(bundle: LoadedBundle, rows: pa.Table) -> Array:
     """Give the feature vectors of rows of a training set."""
     return bundle.vectorizer.vector(as_arrays(rows, bundle.vectorizer.plan.inputs))

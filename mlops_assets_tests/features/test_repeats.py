@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlops_assets.features.repeats import repeated_days
+from mlops_assets.features.repeats import Repeats
 
 DAYS, ROWS = 20, 150
 FIRST = np.datetime64("2024-03-01")
@@ -24,8 +24,10 @@ def content_of(day: int) -> pa.Table:
 
 
 def found_in(days: list[pa.Table]) -> dict[np.datetime64, str]:
-    of_day = [np.full(rows.num_rows, FIRST + number) for number, rows in enumerate(days)]
-    return repeated_days(pa.concat_tables(days), np.concatenate(of_day))
+    repeats = Repeats()
+    for number, rows in enumerate(days):
+        repeats.see(rows, np.full(rows.num_rows, FIRST + number))
+    return repeats.found()
 
 
 def test_a_day_that_came_twice_is_named_with_the_day_it_was():

@@ -170,7 +170,7 @@ def parts_of(rows: pa.Table) -> dict[str, pa.Table]:
     """Part the rows of a training set into what is learnt from and what is held out."""
     held = pc.equal(rows[PART], HOLDOUT)
     if not pc.any(held).as_py():  # as with most pieces of a table that is in order of time
-        return {TRAIN: rows, HOLDOUT: rows.slice(0, 0)}
+        return {TRAIN: rows, HOLDOUT: rows.schema.empty_table()}  # an empty slice would hold on to all rows
     return {TRAIN: rows.filter(pc.invert(held)), HOLDOUT: rows.filter(held)}
 
 

@@ -11,8 +11,8 @@ from mlops_assets.digests import TableDigest
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.datasets.memory import memory_given_back
 from mlops_assets.orchestration.steps.datasets.picking import Picked
+from mlops_assets.orchestration.steps.datasets.piecewise import ahead, memory_given_back
 from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, TRAIN, parts_of, spread_over, times_of
 from mlops_assets.records import TrainingSet
 from mlops_assets.training import TrainingData
@@ -56,7 +56,7 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
     places, rows = spread_over(training_set.train.rows, SHOWN_ROWS), 0
     shown = Picked(places)
     digests: dict[str, TableDigest] = {}
-    for piece in pieces:
+    for piece in ahead(iter(pieces)):
         parts = parts_of(piece)
         for name, part in parts.items():
             digests.setdefault(name, TableDigest(part.schema)).update(part)

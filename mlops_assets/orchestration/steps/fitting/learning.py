@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,8 +12,9 @@ import pyarrow as pa
 from mlops_assets.features.columns import as_arrays, as_declared
 from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, feature_columns, score_columns
-from mlops_assets.orchestration.mlflow_models import mlflow_model
+from mlops_assets.orchestration.mlflow_models import get_ready, mlflow_model
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
+from mlops_assets.orchestration.steps.datasets.piecewise import memory_given_back
 from mlops_assets.orchestration.steps.datasets.training_sets import reads_of, spread_over
 from mlops_assets.orchestration.steps.datasets.vectorizing import Vectorized, vectorized
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
@@ -39,6 +41,8 @@ from mlops_assets.training import (
     tried_rows,
     why_not_again,
 )
+
+Array = npt.NDArray[Any]
 
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
 SCORED_ROWS = 20_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
@@ -88,9 +92,13 @@ def fit_model(
     folder, trials = tuned(folder, stores, training_set, folder.policy, rows.data)
     policy = folder.policy
     checkpoint = checkpoint_of(folder, stores, training_set, policy)
-    with ThreadPoolExecutor(1) as beside:  # counting leaves a fit alone; another fit could change its threads
+    # Beside the fit nothing else is fitted, which could change its threads.
+    with memory_given_back(), ThreadPoolExecutor(1) as beside:
         profile = beside.submit(profile_of, training_set, rows)
+        found = beside.submit(circumstances, folder.path, also=folder.trainer_needs)
+        ready = beside.submit(get_ready, declared.training.trainer)
         fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint)
+        ready.result()
     parts = bundle_of(folder, training_set, rows, fitted, profile.result())
     recipe = recipe_of(folder, policy)
     keep_recipe(stores, recipe)
@@ -101,7 +109,7 @@ def fit_model(
         rows=rows.sha256,
         recipe=recipe,
         parts=parts,
-        circumstances=circumstances(folder.path, also=folder.trainer_needs),
+        circumstances=found.result(),
         repeats=_repeats(folder, policy, rows.data),
     )
     version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())

@@ -1,6 +1,6 @@
 """A fitted model put through its behavioural tests: what is declared, what it costs, and what its owners wrote."""
 
-from time import process_time
+from time import thread_time
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ def _latency_ms(bundle: LoadedBundle, held: pa.Table) -> float:
     inputs = as_arrays(rows, bundle.vectorizer.plan.inputs)
     taken: list[float] = []
     for _ in range(TIMED):
-        began = process_time()
+        began = thread_time()
         bundle.score(bundle.vectorizer.vector(inputs))
-        taken.append(process_time() - began)
+        taken.append(thread_time() - began)
     return float(1000 * min(taken) / max(rows.num_rows, 1))

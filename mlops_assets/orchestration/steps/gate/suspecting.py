@@ -7,8 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_assets.evaluation import renamed
-from mlops_assets.features.join import DECISION_TIME
-from mlops_assets.features.repeats import repeated_days
+from mlops_assets.features.repeats import Repeats
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, days_of, some_of
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
@@ -20,23 +19,21 @@ Array = npt.NDArray[np.float64]
 ROWS = 10_000  # tell whether names were exchanged as well as all rows do
 
 
-def sent_again(
-    folder: ModelFolder, stores: Home, training_set: TrainingSet, bundle: LoadedBundle, champion: LoadedBundle | None
-) -> list[str]:
+def told_apart(folder: ModelFolder, training_set: TrainingSet, rows: pa.Table) -> pa.Table:
+    """Give what rows of a training set say besides key and times, by which days can be told apart."""
+    key = folder.declaration.decisions.key
+    asked = [field.name for field in training_set.spec.request if field.dtype != "timestamp" and field.name != key]
+    return rows.select([*asked, LABEL])
+
+
+def sent_again(folder: ModelFolder, stores: Home, repeats: Repeats, champion: LoadedBundle | None) -> list[str]:
     """Give a sentence for each day that stood in the training set before, of those that came since the champion.
 
     What the champion was judged by was looked at then.
     """
-    asked = [
-        field.name
-        for field in bundle.spec.request
-        if field.dtype != "timestamp" and field.name != folder.declaration.decisions.key
-    ]
-    said = stores.tables.read(training_set.table, version=training_set.version, columns=[*asked, LABEL, DECISION_TIME])
-    found = repeated_days(said.drop_columns([DECISION_TIME]), days_of(said))
     version = champion and stores.records.find(("versions", folder.name), champion.sha256, ModelVersion)
     since = np.datetime64(version.cut_off.date() if version else "0001-01-01", "D")
-    return [sentence for day, sentence in sorted(found.items()) if day >= since]
+    return [sentence for day, sentence in sorted(repeats.found().items()) if day >= since]
 
 
 def handed_out_anew(
