@@ -69,5 +69,6 @@ class Repeats:
         by_column = {name: np.concatenate(pieces) for name, pieces in self._hashes.items()}
         everything: Hashes = np.sum(list(by_column.values()), axis=0, dtype=np.uint64)  # goes round at the end
         yield everything, ""
-        for name in sorted(self._numbers):
-            yield everything - by_column[name], f" but for {name}"
+        for name, hashes in by_column.items():
+            if name in self._numbers:
+                yield everything - hashes, f" but for {name}"
