@@ -96,7 +96,7 @@ class SklearnTrainer:
 
     def in_rounds(self, params: Mapping[str, str | int | float | bool]) -> bool:
         """Say whether the estimator is boosted."""
-        return "Boosting" in str(params["estimator"])
+        return _grows_by(str(params["estimator"])) == ROUNDS
 
     def resolve(self, task: Task, params: Mapping[str, str | int | float | bool], *, seed: int) -> Params:
         """Give `params` with the estimator, its defaults and the seed filled in.
@@ -202,7 +202,8 @@ class SklearnTrainer:
         X, chosen = data.X, str(params["estimator"])
         kind = getattr(import_module(ESTIMATORS[data.task][chosen]), chosen)
         model = kind(**{name: value for name, value in params.items() if name not in ("estimator", "seed")})
-        if "Boosting" in chosen:
+        rounds = _grows_by(chosen)
+        if rounds == ROUNDS:
             model.set_params(categorical_features=None)
             X = np.where(np.isnan(X).all(axis=0), 0.0, X)  # it cannot bin a column without any value, nor split by one
         weighing = {} if data.weights is None else {"sample_weight": data.weights}
@@ -212,11 +213,10 @@ class SklearnTrainer:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", category=RuntimeWarning)  # columns without any value
-                if (rounds := _grows_by(chosen)) is None:
+                if rounds is None:
                     return model.fit(X, data.y, **weighing)
-                warnings.filterwarnings(
-                    "ignore", message="class_weight presets"
-                )  # of rows that change from call to call
+                # It warns of rows that change from call to call, and these are the same.
+                warnings.filterwarnings("ignore", message="class_weight presets")
                 if begun:
                     model = sklearn_estimator({ESTIMATOR_PART: begun})
                 return grow(model, X, data.y, weighing, rounds=rounds, most=int(params[rounds]), save=save)
