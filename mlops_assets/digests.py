@@ -5,7 +5,7 @@ depend on chunking, on the file format or on how often a file was rewritten.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -134,42 +134,32 @@ class TableDigest:
         rows = rows.replace_schema_metadata(None)
         self._pending = pa.concat_tables([self._pending, rows]) if self._pending.num_rows else rows
         while behind := _padding_rows(self._pending):
-            self._write(self._batch(behind))
+            self._write(self._taken(behind=behind))
 
     def hexdigest(self) -> str:
         """Give the digest; no rows can be taken in after that."""
-        whole = self._taken(lambda column: (column, column.slice(len(column))), _own)
+        whole = self._taken(behind=None)
         for start in range(0, max(1, whole.num_rows), BATCH_ROWS):
             self._write(whole.slice(start, BATCH_ROWS))
         self._writer.close() if self._writer else None
         return self._sink.hash.hexdigest()
 
-    def _batch(self, behind: int) -> "pa.Table":
-        """Take off a full batch as it is hashed, text with that of the rows `behind` it in its buffers.
+    def _taken(self, *, behind: int | None) -> "pa.Table":
+        """Take off a full batch as it is hashed, text with that of the rows `behind` it; all that is left without.
 
-        Nothing is copied but what lies in several pieces, or has nulls to be filled.
+        Of a batch nothing is copied but what lies in several pieces, or has nulls to be filled. Each column is let go
+        at once.
         """
-
-        def parted(column: "pa.ChunkedArray") -> "tuple[pa.ChunkedArray, pa.ChunkedArray]":
-            read = BATCH_ROWS + behind if _is_text(column.type) else BATCH_ROWS
-            return column.slice(0, read), column.slice(BATCH_ROWS)
-
-        return self._taken(parted, lambda column: _joined(column).slice(0, BATCH_ROWS))
-
-    def _taken(
-        self,
-        parted: "Callable[[pa.ChunkedArray], tuple[pa.ChunkedArray, pa.ChunkedArray]]",
-        made: "Callable[[pa.ChunkedArray], pa.ChunkedArray | pa.Array]",
-    ) -> "pa.Table":
-        """Take rows off as they are hashed; `parted` gives those of a column and the rest. Each is let go at once."""
         import pyarrow as pa
 
         held, self._pending = self._pending.columns, self._none
         columns, names = [], []
         for place, name in enumerate(self._none.column_names):
-            rows, held[place] = parted(held[place])
+            rows, held[place] = held[place], held[place].slice(len(held[place]) if behind is None else BATCH_ROWS)
+            if behind is not None:
+                rows = rows.slice(0, BATCH_ROWS + behind if _is_text(rows.type) else BATCH_ROWS)
             for part, settled in zip(("", "?"), _settled(rows), strict=False):
-                columns.append(made(settled))
+                columns.append(_own(settled) if behind is None else _joined(settled).slice(0, BATCH_ROWS))
                 names.append(name + part)
         self._pending = pa.table(held, names=self._none.column_names)
         return pa.table(columns, names=names)
