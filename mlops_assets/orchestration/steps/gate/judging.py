@@ -63,16 +63,11 @@ def evaluate(
         baseline_scored = beside.submit(_baseline_scores, folder, stores, bundle, vectors, rows.some)
         suspected = beside.submit(sent_again, folder, stores, rows.repeats, champion)
         scores = bundle.score(vectors)
+        champion_scores = champion_scored.result()
         behaviour = behaviour_of(
-            folder,
-            bundle,
-            held,
-            vectors,
-            scores=scores,
-            champion_scores=champion_scored.result(),
-            learnt=truth,
+            folder, bundle, held, vectors, scores=scores, champion_scores=champion_scores, learnt=truth
         )
-        champion_scores, baseline_scores = champion_scored.result(), baseline_scored.result()
+        baseline_scores = baseline_scored.result()
         portrayed = beside.submit(
             portray, folder, stores, bundle, held, vectors, scores, champion=champion_scores, baseline=baseline_scores
         )

@@ -20,6 +20,7 @@ from mlops_assets.carried_code import run
 from mlops_assets.errors import DeclarationError, UnknownNameError
 from mlops_assets.features.columns import ARROW, as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
+from mlops_assets.orchestration.steps.datasets.training_sets import some_of
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import BehaviourResult
 
@@ -40,9 +41,8 @@ class ModelUnderTest:
     @classmethod
     def on(cls, bundle: LoadedBundle, held: pa.Table) -> "ModelUnderTest":
         """Give the model with some of the held-out rows, spread evenly."""
-        places = np.unique(np.linspace(0, held.num_rows - 1, ROWS).astype(np.int64))
         names = [field.name for field in bundle.vectorizer.plan.inputs]
-        return cls(bundle, held.select(names).take(pa.array(places)).to_pylist())
+        return cls(bundle, some_of(held.select(names), ROWS).to_pylist())
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float64]:
         """Give one score per row, as the endpoint would for these request fields and stored features.
@@ -101,9 +101,8 @@ def _run(name: str, test: Callable[[ModelUnderTest], object], model: ModelUnderT
     try:
         test(model)
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[
-            1 if len(traceback.extract_tb(error.__traceback__)) > 1 else 0
-        ]
+        frames = traceback.extract_tb(error.__traceback__)
+        where = frames[min(1, len(frames) - 1)]
         said = str(error) or where.line or ""
         told = f"{type(error).__name__} in line {where.lineno} of {where.filename}: {' '.join(said.split())}"
         return BehaviourResult(name=name, n=len(model.rows), observed=1, allowed=0, passed=False, words=told)
