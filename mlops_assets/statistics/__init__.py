@@ -39,9 +39,7 @@ from mlops_assets.statistics.intervals import (
 from mlops_assets.statistics.multiclass import class_hits, class_log_losses, class_probabilities, macro_auc
 from mlops_assets.statistics.multiplicity import holm
 from mlops_assets.statistics.power import smallest_detectable
-from mlops_assets.statistics.precision_recall import (
-    average_precision_adds,
-)
+from mlops_assets.statistics.precision_recall import average_precision_adds
 from mlops_assets.statistics.regression import bias, mae, pinball_losses, r2, rmse
 from mlops_assets.statistics.reliability import ReliabilityBin, ece, ece_interval, reliability
 from mlops_assets.statistics.resampling import (

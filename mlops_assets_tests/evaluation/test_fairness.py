@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.errors import DeclarationError, UnknownNameError
-from mlops_assets.evaluation import BusinessValue, Details, FairnessPolicy, GatePolicy, Terms, judge
+from mlops_assets.evaluation import Details, FairnessPolicy, GatePolicy, Terms, judge
 from mlops_assets.evaluation.fairness import DECISIONS, FORECASTS, look_into_groups, outcomes_of
 
 from .conftest import version
@@ -183,6 +183,22 @@ def test_the_gate_refuses_forecasts_that_favour_a_group(minutes, late, window):
     assert "mean_error_difference of carrier" in report.reasons[0]
 
 
+def judged_by_carrier(late, window, scores, **policy):
+    """Judge scores of the late flights with carriers as groups."""
+    return judge(
+        GatePolicy(resamples=100, minimum_advantage=-1, **policy),
+        challenger=version(),
+        champion_sha256=None,
+        window=window,
+        y=late.y,
+        challenger_scores=scores,
+        champion_scores=None,
+        baseline_scores=late.weak,
+        slices={"carrier": late.carrier},
+        details=Details(threshold=0.4),
+    )
+
+
 @pytest.mark.parametrize(
     ("declared", "passes"),
     [
@@ -196,19 +212,7 @@ def test_the_gate_refuses_only_beyond_a_declared_limit(late, window, declared, p
     """Scores of one carrier are raised: told in any case, refused only where a limit says so."""
     raised = np.where(late.carrier == "DL", np.minimum(late.good + 0.2, 0.99), late.good)
 
-    report = judge(
-        GatePolicy(resamples=100, minimum_advantage=-1, fairness=declared),
-        challenger=version(),
-        champion_sha256=None,
-        window=window,
-        y=late.y,
-        challenger_scores=raised,
-        champion_scores=None,
-        baseline_scores=late.weak,
-        slices={"carrier": late.carrier},
-        details=Details(threshold=0.4),
-        value=BusinessValue(),
-    )
+    report = judged_by_carrier(late, window, raised, fairness=declared)
 
     assert report.passed is passes
     assert {each.group for each in report.fairness.groups} == {"AA", "DL", "UA"}
@@ -218,23 +222,8 @@ def test_the_gate_refuses_only_beyond_a_declared_limit(late, window, declared, p
 @pytest.mark.parametrize(("limit", "verdict"), [(0.1, "review"), (None, "pass")])
 def test_a_limit_that_groups_are_too_small_for_is_left_to_a_person(late, window, limit, verdict):
     """What was declared and not held against anything may not read as kept."""
-    report = judge(
-        GatePolicy(
-            resamples=100,
-            minimum_advantage=-1,
-            slice_minimum_rows=len(late.y),
-            fairness={"columns": ("carrier",), "maximum_difference": limit, "measures": ("demographic_parity_ratio",)},
-        ),
-        challenger=version(),
-        champion_sha256=None,
-        window=window,
-        y=late.y,
-        challenger_scores=late.good,
-        champion_scores=None,
-        baseline_scores=late.weak,
-        slices={"carrier": late.carrier},
-        details=Details(threshold=0.4),
-    )
+    declared = {"columns": ("carrier",), "maximum_difference": limit, "measures": ("demographic_parity_ratio",)}
+    report = judged_by_carrier(late, window, late.good, slice_minimum_rows=len(late.y), fairness=declared)
 
     assert report.verdict == verdict
     assert ("declared is not known of demographic_parity_ratio of carrier" in report.reasons[0]) is bool(limit)
