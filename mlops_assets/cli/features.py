@@ -64,6 +64,8 @@ def _details(view: CataloguedView, now: datetime) -> Iterator[RenderableType]:
             f"  used by    {_who(each.model, each.version)}, {each.owner or 'without owner'}: {len(each.features)} "
             f"features{_shares(each)}"
         )
+    for said in view.not_of_one:
+        yield Text(f"  beware     {said}")
     table = Table("feature", "type", "meaning", "default", "coverage", "importance", expand=True)
     for feature in view.features:
         table.add_row(

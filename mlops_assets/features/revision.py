@@ -18,13 +18,13 @@ def revise(view: FeatureView, rows: pa.Table, *, before: pa.Table | None, at: da
     """Give what a partition holds after `rows` were computed for it at `at`, later than they were due.
 
     Rows like the newest of their key and event time are there already; all others are known from `at` on. A key that
-    is no longer computed keeps its row: nobody can take back that it was known. A view that has features it had not is
-    a new one, of which nobody knew anything, so its rows count as in time.
+    is no longer computed keeps its row: nobody can take back that it was known. A view that has features it had not, or
+    computed otherwise, is a new one, of which nobody knew anything, so its rows count as in time.
 
     Args:
         view: Whose rows.
         rows: The partition as computed now: keys, features, `event_time` and `known_at`.
-        before: The partition as it is; None if it was never written.
+        before: The partition as it is, without what is computed otherwise by now; None if it was never written.
         at: When the rows came, in UTC.
     """
     late = _known_from(rows, at)

@@ -12,11 +12,13 @@ import msgspec
 import pyarrow.compute as pc
 
 from mlops_assets.features import FeatureModule, FeaturePlan
+from mlops_assets.features.redefinition import computation_of
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps import sealed_predictions
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.live.redefined import not_of_one
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import StoredRow
 
@@ -55,7 +57,10 @@ class CataloguedFeature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CataloguedView:
-    """One view. `newest` is the end of its newest partition, or its newest event time; None if it has no rows."""
+    """One view. `newest` is the end of its newest partition, or its newest event time; None if it has no rows.
+
+    `not_of_one` says which of its days, and of the live models that read it, are of another definition than declared.
+    """
 
     name: str
     description: str
@@ -68,6 +73,7 @@ class CataloguedView:
     stale: bool
     consumers: tuple[Consumer, ...]
     features: tuple[CataloguedFeature, ...]
+    not_of_one: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,7 @@ def _entry(view: FeatureTableDeclaration, usages: Iterable[_Usage], stores: Home
             )
             for name, dtype in view.features.items()
         ),
+        not_of_one=tuple(not_of_one(stores, computation_of(view)) if newest else ()),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.features.definition import ViewDefinition
+from mlops_assets.features.redefinition import computation_of
 from mlops_assets.features.revision import revise
 from mlops_assets.features.view import PartitionedTable, compute, compute_many
 from mlops_assets.orchestration.declaring import DECLARATION, FOLDER, attributes_model, declare
@@ -22,13 +23,15 @@ from mlops_assets.orchestration.record_io import record_type
 from mlops_assets.orchestration.resources import HomeResource, as_of
 from mlops_assets.orchestration.scaffolding import FeatureTableScaffolder
 from mlops_assets.orchestration.steps.datasets.training_sets import VIEWS
+from mlops_assets.orchestration.steps.intake import defining
 from mlops_assets.orchestration.steps.intake.arriving import note_read_whole
 from mlops_assets.orchestration.steps.intake.ingesting import write
-from mlops_assets.orchestration.steps.intake.reopening import COMPUTED, made_of, not_computed
+from mlops_assets.orchestration.steps.intake.reopening import made_of
 from mlops_assets.orchestration.steps.intake.standing import Key
+from mlops_assets.orchestration.steps.live.redefined import not_of_one
 from mlops_assets.orchestration.steps.live.releasing import in_use_since
 from mlops_assets.orchestration.view_attributes import complete
-from mlops_assets.records import FeatureView, Span, TableVersion
+from mlops_assets.records import Span, TableVersion
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import WHOLE
 
@@ -93,7 +96,10 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
         check_specs=[
             dg.AssetCheckSpec(
                 "keys_known_once", asset=key, blocking=True, description="No two rows of a key share known_at."
-            )
+            ),
+            dg.AssetCheckSpec(
+                "one_definition", asset=key, description="All days, and what is live, are of one definition of each."
+            ),
         ],
         pool="tables",
     )
@@ -101,6 +107,7 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
         stores = home.open()
         keys: Sequence[Key] = context.partition_keys if partitions else [None]
         version, online = refresh_view(declared, stores, keys, at=as_of(context, stores))
+        mixed = not_of_one(stores, computation_of(declared))
         return dg.MaterializeResult(
             value=version,
             data_version=dg.DataVersion(version.sha256),
@@ -113,7 +120,13 @@ def view_asset(declared: FeatureTableDeclaration, *, folder: Path) -> dg.AssetsD
             },
             # `compute` refuses ties, so whatever was written passed.
             check_results=[
-                dg.AssetCheckResult(check_name="keys_known_once", passed=True, metadata={"rows": version.rows})
+                dg.AssetCheckResult(check_name="keys_known_once", passed=True, metadata={"rows": version.rows}),
+                dg.AssetCheckResult(
+                    check_name="one_definition",
+                    passed=not mixed,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=" ".join(mixed) or "every day is computed as declared, and live models learnt that",
+                ),
             ],
         )
 
@@ -129,8 +142,8 @@ def refresh_view(
     """
     notes = made_of(stores.tables, [f"validated/{table}" for table in declared.tables.values()], keys)
     rows, view = compute_partitions(declared, stores, keys, at=at), declared.record()
-    computed = ",".join(feature.name for feature in view.features)
-    notes = {key: {**note, COMPUTED: computed} for key, note in notes.items()}
+    definition = defining.take_into_use(stores, computation_of(declared))
+    notes = {key: {**note, defining.NOTE: definition} for key, note in notes.items()}
     stores.records.put(VIEWS, view.name, view)
     online = stores.online.write(view, pa.concat_tables(rows.values()))
     version = write(stores, f"features/{declared.name}", rows, notes=notes)
@@ -160,7 +173,7 @@ def compute_partitions(
         return rows
     late = [key for key in keys if _is_late(declared, key, live_since=live_since, at=at)]
     view = declared.record()
-    return rows | {key: revise(view, rows[key], before=_there(stores, view, key), at=at) for key in late}
+    return rows | {key: revise(view, rows[key], before=_there(stores, declared, key), at=at) for key in late}
 
 
 def _is_late(declared: ViewDefinition, key: Key, *, live_since: datetime, at: datetime) -> bool:
@@ -171,15 +184,18 @@ def _is_late(declared: ViewDefinition, key: Key, *, live_since: datetime, at: da
     return at > end + declared.available_after and end + declared.ttl >= live_since
 
 
-def _there(stores: Home, view: FeatureView, key: Key) -> pa.Table | None:
-    """Give a partition, or the whole of a table that has none, with what it was computed for; None if it never was."""
-    table = f"features/{view.name}"
+def _there(stores: Home, declared: ViewDefinition, key: Key) -> pa.Table | None:
+    """Give a partition, or the whole of a table that has none, without what is computed otherwise by now.
+
+    None if it was never written.
+    """
+    table = f"features/{declared.name}"
     contents = stores.tables.contents(table) if stores.tables.exists(table) else {}
     if (key or WHOLE) not in contents:
         return None
     rows = stores.tables.read(table, partitions=[key] if key else None)
-    added = not_computed(contents[key or WHOLE], [feature.name for feature in view.features])
-    return rows.drop_columns([name for name in rows.column_names if name in added])
+    changed = defining.otherwise(stores, computation_of(declared), {key or WHOLE: contents[key or WHOLE]})
+    return rows.drop_columns([name for name in rows.column_names if name in changed.get(key or WHOLE, {})])
 
 
 def _read(table: str, declared: ViewDefinition, stores: Home, spans: Sequence[Span]) -> PartitionedTable:

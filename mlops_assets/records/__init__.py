@@ -24,7 +24,7 @@ from mlops_assets.records.evaluation import (
     Verdict,
 )
 from mlops_assets.records.evidence import Approval, ApprovalDecision, AuditEntry, Dossier
-from mlops_assets.records.features import FeatureVectorSpec, FeatureView, Field, VectorFeature
+from mlops_assets.records.features import FeatureVectorSpec, FeatureView, Field, VectorFeature, ViewComputation
 from mlops_assets.records.live import (
     ColumnDrift,
     DriftReport,
@@ -94,5 +94,6 @@ __all__ = [
     "ValuePoint",
     "VectorFeature",
     "Verdict",
+    "ViewComputation",
     "Window",
 ]

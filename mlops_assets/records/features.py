@@ -1,7 +1,7 @@
 """Stored features and the vector a model reads."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,25 @@ class FeatureView:
     features: tuple[Field, ...]
     ttl_s: float
     defaults: dict[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewComputation:
+    """What the rows of a view are computed by, as it was declared: exactly one of `sql` and `python` says how.
+
+    It is kept in full, so that a day computed by another one can be told from a day computed by the same, written
+    otherwise. What only decides who finds a row (`ttl`, defaults) is no part of it.
+    """
+
+    view: str
+    keys: dict[str, str]
+    features: dict[str, str]
+    tables: dict[str, str]
+    event_time: str
+    lookback_days: int
+    available_after_s: float
+    sql: str | None = None
+    python: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,14 +148,14 @@ class TableReading(OpenTables):
                 partitions=digests if partitioned else {},
             )
 
-    def contents(self, table: str) -> dict[str, Content]:
-        """Give digest, rows and notes of each partition; of an unpartitioned table under the key `WHOLE`.
+    def contents(self, table: str, version: int | None = None) -> dict[str, Content]:
+        """Give digest, rows and notes of each partition, now or then; of an unpartitioned table under the key `WHOLE`.
 
         Raises:
-            TableNotFoundError: There is no such table.
+            TableNotFoundError: There is no such table or version.
         """
         with self._lock:
-            return dict(self._at(table, None).ledger)
+            return dict(self._at(table, version).ledger)
 
     def partitions(self, table: str) -> tuple[str, ...]:
         """Give the keys of all partitions ever written, also empty ones, sorted; none for an unpartitioned table."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import TrainingError, UnknownNameError, examples
+from mlops_assets.errors import TrainingError, UnknownNameError
 from mlops_assets.features import FeatureModule, FeaturePlan, Vectorizer, build_spec
 from mlops_assets.features.columns import UTC_MICROSECONDS, as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
@@ -18,7 +18,7 @@ from mlops_assets.features.leakage import find_leaks
 from mlops_assets.features.perturbation import moved_by_the_future
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.partitions import DAY, last_complete
-from mlops_assets.orchestration.steps.intake.reopening import not_computed
+from mlops_assets.orchestration.steps.intake.defining import in_use, otherwise, told
 from mlops_assets.records import (
     FeatureView,
     Field,
@@ -58,7 +58,7 @@ def build_training_set(folder: ModelFolder, stores: Home, *, cut_off: datetime) 
     # Data that ended long ago, or whose labels take long to come, would leave the days before the cut-off empty.
     window = declared.training.window
     cut = window.cut(min(cut_off - window.label_delay, newest + DAY), first=first)
-    _require_computed(plan, stores, since=cut.train.start)
+    _require_one_definition(plan, stores, versions, since=cut.train.start)
     labelled = _parted(labelled, cut)
     stored = _rows_of_views(plan, stores, versions)
     rows = training_rows(plan, labelled, stored)
@@ -242,30 +242,28 @@ def _rows_of_views(plan: FeaturePlan, stores: Home, versions: Mapping[str, int])
     return {name: stores.tables.read(table, version=versions[table]) for name, table in views.items()}
 
 
-def _require_computed(plan: FeaturePlan, stores: Home, *, since: datetime) -> None:
-    """Refuse days of a view that were computed before it had a feature that is asked for.
+def _require_one_definition(plan: FeaturePlan, stores: Home, versions: Mapping[str, int], *, since: datetime) -> None:
+    """Refuse days of a view on which a feature that is asked for was computed otherwise than by now, or not at all.
 
     Raises:
-        TrainingError: A decision from `since` on may find such a day, and learn that the feature is missing.
+        TrainingError: A decision from `since` on may find such a day, and two features would be learnt as one.
     """
     asked = {each.name for each in plan.inputs}
     for view in plan.views:
-        table, names = f"features/{view.name}", asked & {feature.name for feature in view.features}
-        if not stores.tables.partitions(table):
+        table, now = f"features/{view.name}", in_use(stores, view.name)
+        if now is None or not stores.tables.partitions(table):
             continue
         reach = timedelta(seconds=min(view.ttl_s, since.timestamp())) + DAY
-        first, contents = (since - reach).date().isoformat(), stores.tables.contents(table)
-        lacking = {
-            key: gone for key in sorted(contents) if key >= first and (gone := not_computed(contents[key], names))
+        first, contents = (since - reach).date().isoformat(), stores.tables.contents(table, versions[table])
+        reached = {key: content for key, content in contents.items() if key >= first}
+        found = {
+            key: changed
+            for key, why in otherwise(stores, now, reached).items()
+            if (changed := {name: what for name, what in why.items() if name in asked})
         }
-        if lacking:
-            days = list(lacking)
+        if found:
             raise TrainingError(
-                f"{len(days)} of the days of {table} that this model may learn from, {days[0]} to {days[-1]}, were "
-                f"computed before the view had {examples(sorted(set().union(*lacking.values())))}; a model would learn "
-                f"that it is missing. Compute them: `mlops refresh {days[0]} {days[-1]}`, or a backfill of {table}.",
-                view=view.name,
-                days=days,
+                f"Of what this model may learn from, {told(view.name, found)}", view=view.name, days=list(found)
             )
 
 

@@ -26,7 +26,6 @@ from mlops_assets.validation import Conformed
 
 STAMP = "stamp"
 EXPIRED = "expired"  # noted where retention took a partition's rows: nothing made together with them is behind for that
-COMPUTED = "features"  # noted with a partition of a view: the features it was computed for, as others may be added
 Notes = dict[Key, dict[str, str]]
 
 _log = logging.getLogger(__name__)
@@ -58,12 +57,6 @@ def made_of(tables: TableStore, names: Iterable[str], keys: Iterable[Key]) -> No
         key: whole if key is None else {name: each[key].sha256 for name, each in there.items() if key in each}
         for key in keys
     }
-
-
-def not_computed(content: Content, features: Iterable[str]) -> set[str]:
-    """Name those of `features` that a partition of a view was not computed for; they are null in each of its rows."""
-    noted = content.extra.get(COMPUTED)
-    return set() if noted is None else {*features} - {*noted.split(",")}
 
 
 def behind(tables: TableStore, table: str) -> set[str]:
