@@ -243,9 +243,16 @@ class Shop:
             raise_on_error=False,
         )
 
-    def release(self, *, at: datetime = LIVE, tags: Mapping[str, str] | None = None, **policies: Any) -> Any:
-        """Run the whole release chain, with other policies than declared where given."""
-        folder = ModelFolder(self.folder.path, self.folder.declaration.model_copy(update=policies))
+    def release(
+        self,
+        *,
+        at: datetime = LIVE,
+        tags: Mapping[str, str] | None = None,
+        path: Path | None = None,
+        **policies: Any,
+    ) -> Any:
+        """Run the whole release chain, with other policies or another folder than declared where given."""
+        folder = ModelFolder(path or self.folder.path, self.folder.declaration.model_copy(update=policies))
         home = HomeResource(path=str(self.home.root))
         return dg.materialize(
             release_assets(folder),

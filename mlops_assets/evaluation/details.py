@@ -52,11 +52,11 @@ class Details:
 class CloserLook:
     """The findings, as the report has them."""
 
-    calibration: Calibration | None
-    value_curve: tuple[ValuePoint, ...]
-    discovered: tuple[DiscoveredSlice, ...]
-    fairness: Fairness | None
-    classes: Classes | None
+    calibration: Calibration | None = None
+    value_curve: tuple[ValuePoint, ...] = ()
+    discovered: tuple[DiscoveredSlice, ...] = ()
+    fairness: Fairness | None = None
+    classes: Classes | None = None
 
 
 def look_closer(

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mlops_assets.errors import examples
 from mlops_assets.evaluation.metrics import named
 from mlops_assets.evaluation.policy import GatePolicy
 from mlops_assets.evaluation.rules import Rule
 from mlops_assets.evaluation.slices import SliceFindings
 from mlops_assets.records import Comparison
+from mlops_assets.statistics import Array
 
 
 def too_good(policy: GatePolicy, found: Comparison, other_value: float) -> list[Rule]:
@@ -25,6 +28,14 @@ def too_good(policy: GatePolicy, found: Comparison, other_value: float) -> list[
             doubtful=True,
         )
     ]
+
+
+def one_label(y: Array) -> list[Rule]:
+    """Doubt labels that are all the same; a number hardly ever comes out alike on every row."""
+    if np.ptp(y) > 0:
+        return []
+    text = f"all {len(y):,} held-out labels are {y[0]:.6g}, which is no chance. Do its outcomes still come in?"
+    return [Rule(False, text, doubtful=True)]
 
 
 def bereft(found: SliceFindings) -> list[Rule]:

@@ -1,7 +1,7 @@
 """The promotion gate: one pure function from labels, scores and a policy to a verdict with its reasons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,12 +9,23 @@ import numpy.typing as npt
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import EvaluationError, UnknownNameError
-from mlops_assets.evaluation.details import Details, look_closer, with_what_it_decides
-from mlops_assets.evaluation.doubts import bereft, changed_since, corrected, looked, seen_often, suspected, too_good
+from mlops_assets.evaluation.details import CloserLook, Details, look_closer, with_what_it_decides
+from mlops_assets.evaluation.doubts import (
+    bereft,
+    changed_since,
+    corrected,
+    looked,
+    one_label,
+    seen_often,
+    suspected,
+    too_good,
+)
+from mlops_assets.evaluation.held_out import HeldOut
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, evaluate, named
 from mlops_assets.evaluation.policy import GatePolicy, policy_sha256
 from mlops_assets.evaluation.rules import (
+    Rule,
     enough_rows,
     fair_enough,
     good_enough,
@@ -23,6 +34,7 @@ from mlops_assets.evaluation.rules import (
     in_words,
     unharmed_classes,
     unharmed_slices,
+    unmeasurable,
     verdict_of,
     weighed,
     well_behaved,
@@ -30,10 +42,17 @@ from mlops_assets.evaluation.rules import (
 )
 from mlops_assets.evaluation.slices import look_into_slices
 from mlops_assets.evaluation.value import BusinessValue
-from mlops_assets.records import BehaviourResult, Comparison, EvaluationReport, ModelVersion, Task, Window
-from mlops_assets.statistics import Array
-from mlops_assets.statistics.inputs import Clusters, finite, labels, same_length
-from mlops_assets.statistics.multiclass import class_codes, class_probabilities
+from mlops_assets.records import (
+    BehaviourResult,
+    Comparison,
+    EvaluationReport,
+    Metric,
+    ModelVersion,
+    SliceResult,
+    Window,
+)
+from mlops_assets.statistics import Array, StatisticsInputError
+from mlops_assets.statistics.inputs import Clusters
 
 Other = Literal["champion", "baseline", "constant"]
 
@@ -61,7 +80,8 @@ def judge(
 ) -> EvaluationReport:
     """Judge a challenger on rows that neither it nor the champion has learnt from.
 
-    With no champion only the baseline and the absolute rules apply.
+    With no champion only the baseline and the absolute rules apply. Rows that cannot tell what the policy asks for, for
+    they are of one class or of one day, refuse it.
 
     Args:
         policy: What must be shown.
@@ -85,70 +105,44 @@ def judge(
         seed: Of the bootstrap.
 
     Raises:
-        EvaluationError: Rows do not belong together, hold one class only, or a champion's scores are missing.
+        EvaluationError: Rows do not belong together, or a champion's scores are missing.
         UnknownNameError: A slice column is not given.
         StatisticsInputError: A label or score is NaN, or a probability is none.
     """
     policy.require_task(challenger.task)
+    if (champion_scores is None) != (champion_sha256 is None):
+        raise EvaluationError(
+            "A champion needs both its digest and its scores, but only one of them was given; judged without the "
+            "other, the challenger would be let through unseen, or the report would not say what it beat.",
+            champion_sha256=champion_sha256,
+        )
     trade = value or BusinessValue()
     known = details or Details()
     terms = policy.terms(value, classes=known.classes, clusters=clusters, seed=seed)
-    rows = _Rows.of(challenger.task, y, challenger_scores, champion_scores, baseline_scores, champion_sha256, clusters)
-    columns = _columns(policy, slices or {}, len(rows.y))
-    answer = (
-        None if constant is None else np.broadcast_to(np.asarray(constant, dtype=np.float64), rows.challenger.shape)
+    held = HeldOut.of(
+        challenger.task,
+        y=y,
+        challenger=challenger_scores,
+        champion=champion_scores,
+        baseline=baseline_scores,
+        clusters=clusters,
     )
-    others: tuple[tuple[Other, Array | None], ...]
-    others = (("champion", rows.champion), ("baseline", rows.baseline), ("constant", answer))
-    compared = {other: scores for other, scores in others if scores is not None}
-    strict = corrected(policy, looks)
-    at_looks = replace(terms, confidence=strict.confidence)
-    comparisons = tuple(
-        _comparison(policy.primary_metric, rows, other, scores, at_looks) for other, scores in compared.items()
-    )
-    values = {other: named(policy.primary_metric).value(rows.y, scores, terms) for other, scores in compared.items()}
-    found = look_into_slices(
-        policy.primary_metric,
-        rows.y,
-        rows.challenger,
-        rows.champion,
-        columns=columns,
-        minimum_rows=policy.slice_minimum_rows,
-        terms=terms,
-    )
-    count = None if clusters is None else len(np.unique(clusters))
-    closer = look_closer(
-        policy,
-        challenger,
-        rows.y,
-        rows.challenger,
-        rows.champion,
-        rows.baseline,
-        columns=slices or {},
-        details=known,
-        terms=terms,
-    )
-    deciding = with_what_it_decides(terms, challenger, known.threshold)
+    columns = _columns(policy, slices or {}, len(held.y))
+    try:
+        found = _findings(
+            policy, challenger, held, constant=constant, columns=columns, details=known, terms=terms, looks=looks
+        )
+    except StatisticsInputError as nothing:
+        found = _Findings(rules=unmeasurable(nothing))
     rules = [
-        *enough_rows(policy, challenger.task, rows.y),
-        *good_enough(policy, rows.y, rows.challenger, terms),
-        *(weighed(strict, each, clusters=count) for each in comparisons),
-        *guarded(policy, rows.y, rows.challenger, compared, terms),
-        *unharmed_slices(policy, found),
-        *unharmed_classes(policy, closer.classes),
+        *enough_rows(policy, held),
+        *found.rules,
         *well_behaved(behaviour),
-        *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
-        *bereft(found),
         *seen_often(policy, looks),
         *changed_since(changed),
         *suspected(suspicions),
-        *fair_enough(policy, closer.fairness),
     ]
-    notes = [
-        *identical(challenger, champion_sha256),
-        *looked(looks, strict.confidence),
-        *worth_knowing(strict, comparisons, found, clusters=count),
-    ]
+    notes = [*identical(challenger, champion_sha256), *found.notes]
     verdict = verdict_of(rules)
     report = EvaluationReport(
         model=challenger.model,
@@ -156,115 +150,117 @@ def judge(
         challenger=challenger,
         champion_sha256=champion_sha256,
         window=window,
-        challenger_metrics=evaluate(challenger.task, rows.y, rows.challenger, deciding),
-        champion_metrics=()
-        if rows.champion is None
-        else evaluate(challenger.task, rows.y, rows.champion, replace(deciding, threshold=known.champion_threshold)),
-        baseline_metrics=evaluate(challenger.task, rows.y, rows.baseline, replace(deciding, threshold=None)),
-        comparisons=comparisons,
-        slices=found.results,
         policy_sha256=policy_sha256(policy, trade),
         passed=verdict == "pass",
         reasons=(*in_words(rules), *notes),
         verdict=verdict,
         behaviour=tuple(behaviour),
-        calibration=closer.calibration,
-        value_curve=closer.value_curve,
-        discovered=closer.discovered,
-        fairness=closer.fairness,
-        classes=closer.classes,
+        challenger_metrics=found.challenger_metrics,
+        champion_metrics=found.champion_metrics,
+        baseline_metrics=found.baseline_metrics,
+        comparisons=found.comparisons,
+        slices=found.slices,
+        calibration=found.closer.calibration,
+        value_curve=found.closer.value_curve,
+        discovered=found.closer.discovered,
+        fairness=found.closer.fairness,
+        classes=found.closer.classes,
     )
     return replace(report, sha256=_findings_sha256(report))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Labels and scores that belong together."""
+class _Findings:
+    """What the held-out rows have shown, and the rules and notes that rest on it."""
 
-    y: Array
-    challenger: Array
-    champion: Array | None
-    baseline: Array
-
-    @classmethod
-    def of(
-        cls,
-        task: Task,
-        y: npt.ArrayLike,
-        challenger: npt.ArrayLike,
-        champion: npt.ArrayLike | None,
-        baseline: npt.ArrayLike,
-        champion_sha256: str | None,
-        clusters: Clusters,
-    ) -> "_Rows":
-        if (champion is None) != (champion_sha256 is None):
-            raise EvaluationError(
-                "A champion needs both its digest and its scores, but only one of them was given; judged without the "
-                "other, the challenger would be let through unseen, or the report would not say what it beat.",
-                champion_sha256=champion_sha256,
-            )
-        if task == "multiclass":
-            return cls._of_classes(y, challenger, champion, baseline, clusters)
-        truth = labels(y).astype(np.float64) if task == "binary" else finite(y, name="y")
-        scores = {"challenger_scores": challenger, "baseline_scores": baseline}
-        if champion is not None:
-            scores["champion_scores"] = champion
-        checked = {name: finite(values, name=name) for name, values in scores.items()}
-        same_length(y=truth, **checked, **_clusters(clusters))
-        if task == "binary" and min(truth.sum(), len(truth) - truth.sum()) < 2:
-            raise EvaluationError(
-                f"Of {len(truth)} held-out rows {int(truth.sum())} are positive, so nothing tells the classes apart "
-                "and no metric exists. Hold out more days, or check the label.",
-                rows=len(truth),
-                positives=int(truth.sum()),
-            )
-        return cls(
-            y=truth,
-            challenger=checked["challenger_scores"],
-            champion=checked.get("champion_scores"),
-            baseline=checked["baseline_scores"],
-        )
-
-    @classmethod
-    def _of_classes(
-        cls,
-        y: npt.ArrayLike,
-        challenger: npt.ArrayLike,
-        champion: npt.ArrayLike | None,
-        baseline: npt.ArrayLike,
-        clusters: Clusters,
-    ) -> "_Rows":
-        ours = class_probabilities(challenger, name="challenger_scores")
-        truth = class_codes(y, classes=ours.shape[1])
-        simple = class_probabilities(baseline, name="baseline_scores")
-        theirs = None if champion is None else np.asarray(champion, dtype=np.float64)
-        for name, scores in {"champion": theirs, "baseline": simple}.items():
-            if scores is not None and scores.shape[1:] != ours.shape[1:]:
-                raise EvaluationError(
-                    f"The challenger gives {ours.shape[1]} probabilities a row and the {name} scores of shape "
-                    f"{scores.shape[1:]}, so they are not models of the same classes and no row compares them. A model "
-                    "keeps its classes: give one with others a name of its own.",
-                    shapes=(ours.shape, scores.shape),
-                )
-        of_champion = {} if theirs is None else {"champion_scores": class_probabilities(theirs, name="champion_scores")}
-        same_length(y=truth, challenger=ours, baseline=simple, **of_champion, **_clusters(clusters))
-        if np.bincount(truth, minlength=ours.shape[1]).min() < 2:
-            raise EvaluationError(
-                f"Of {len(truth)} held-out rows {np.bincount(truth, minlength=ours.shape[1]).tolist()} are of each "
-                "class, and with fewer than two of one nothing tells it apart. Hold out more days, or check the label.",
-                rows=len(truth),
-            )
-        return cls(
-            y=truth.astype(np.float64), challenger=ours, champion=of_champion.get("champion_scores"), baseline=simple
-        )
+    rules: Sequence[Rule]
+    notes: Sequence[str] = ()
+    challenger_metrics: tuple[Metric, ...] = ()
+    champion_metrics: tuple[Metric, ...] = ()
+    baseline_metrics: tuple[Metric, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    closer: CloserLook = field(default_factory=CloserLook)
 
 
-def _clusters(clusters: Clusters) -> dict[str, npt.NDArray[Any]]:
-    return {} if clusters is None else {"clusters": clusters}
+def _findings(
+    policy: GatePolicy,
+    challenger: ModelVersion,
+    held: HeldOut,
+    *,
+    constant: npt.ArrayLike | None,
+    columns: Mapping[str, Any],
+    details: Details,
+    terms: Terms,
+    looks: int,
+) -> _Findings:
+    """Measure the challenger and all that it is held against.
+
+    Raises:
+        StatisticsInputError: These rows do not tell what the policy asks for.
+    """
+    held.require_chance()
+    answer = (
+        None if constant is None else np.broadcast_to(np.asarray(constant, dtype=np.float64), held.challenger.shape)
+    )
+    others: tuple[tuple[Other, Array | None], ...]
+    others = (("champion", held.champion), ("baseline", held.baseline), ("constant", answer))
+    compared = {other: scores for other, scores in others if scores is not None}
+    strict = corrected(policy, looks)
+    at_looks = replace(terms, confidence=strict.confidence)
+    comparisons = tuple(
+        _comparison(policy.primary_metric, held, other, scores, at_looks) for other, scores in compared.items()
+    )
+    values = {other: named(policy.primary_metric).value(held.y, scores, terms) for other, scores in compared.items()}
+    parts = look_into_slices(
+        policy.primary_metric,
+        held.y,
+        held.challenger,
+        held.champion,
+        columns={name: columns[name] for name in policy.slice_columns},
+        minimum_rows=policy.slice_minimum_rows,
+        terms=terms,
+    )
+    closer = look_closer(
+        policy,
+        challenger,
+        held.y,
+        held.challenger,
+        held.champion,
+        held.baseline,
+        columns=columns,
+        details=details,
+        terms=terms,
+    )
+    deciding = with_what_it_decides(terms, challenger, details.threshold)
+    of_champion = replace(deciding, threshold=details.champion_threshold)
+    return _Findings(
+        rules=[
+            *good_enough(policy, held.y, held.challenger, terms),
+            *(weighed(strict, each, clusters=held.days) for each in comparisons),
+            *guarded(policy, held.y, held.challenger, compared, terms),
+            *unharmed_slices(policy, parts),
+            *unharmed_classes(policy, closer.classes),
+            *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
+            *one_label(held.y),
+            *bereft(parts),
+            *fair_enough(policy, closer.fairness),
+        ],
+        notes=[
+            *looked(looks, strict.confidence),
+            *worth_knowing(strict, comparisons, parts, clusters=held.days),
+        ],
+        challenger_metrics=evaluate(held.task, held.y, held.challenger, deciding),
+        champion_metrics=() if held.champion is None else evaluate(held.task, held.y, held.champion, of_champion),
+        baseline_metrics=evaluate(held.task, held.y, held.baseline, replace(deciding, threshold=None)),
+        comparisons=comparisons,
+        slices=parts.results,
+        closer=closer,
+    )
 
 
 def _columns(policy: GatePolicy, given: Mapping[str, Any], n: int) -> dict[str, Any]:
-    """Give the columns that the policy names, in its order."""
+    """Give the columns that the policy names."""
     for name in policy.columns_beside:
         if name not in given:
             raise UnknownNameError("slice column", name, known=given)
@@ -274,12 +270,12 @@ def _columns(policy: GatePolicy, given: Mapping[str, Any], n: int) -> dict[str, 
                 "Take it from the same held-out rows as the labels.",
                 column=name,
             )
-    return {name: given[name] for name in policy.slice_columns}
+    return {name: given[name] for name in policy.columns_beside}
 
 
-def _comparison(metric: str, rows: _Rows, other: Other, scores: Array, terms: Terms) -> Comparison:
+def _comparison(metric: str, held: HeldOut, other: Other, scores: Array, terms: Terms) -> Comparison:
     """Give the paired comparison of the challenger with `other`."""
-    found = compare(metric, rows.y, rows.challenger, scores, terms)
+    found = compare(metric, held.y, held.challenger, scores, terms)
     return Comparison(
         other=other,
         metric=metric,
@@ -287,7 +283,7 @@ def _comparison(metric: str, rows: _Rows, other: Other, scores: Array, terms: Te
         low=found.low,
         high=found.high,
         p_value=found.p_value,
-        n=len(rows.y),
+        n=len(held.y),
     )
 
 

@@ -9,8 +9,9 @@ from mlops_assets.statistics import Array, Difference, StatisticsInputError
 def evaluate(task: Task, y: Array, score: Array, terms: Terms) -> tuple[Metric, ...]:
     """Measure everything there is to say about scores for this task.
 
-    Where decisions have a worth there is also `value`, that of all of them together. Measures that need a threshold, a
-    quantile or a worth are left out without it, and so is a share of decisions that nobody met.
+    Where decisions have a worth there is also `value`, that of all of them together. Left out are measures that need a
+    threshold, a quantile or a worth where there is none, and those that do not exist on these rows, as R² where all
+    labels are equal and the precision of decisions that nobody met.
 
     Args:
         task: What kind of model: labels are 0 and 1, codes of classes or numbers, scores probabilities or numbers.
@@ -19,16 +20,18 @@ def evaluate(task: Task, y: Array, score: Array, terms: Terms) -> tuple[Metric, 
         terms: On what terms.
 
     Raises:
-        StatisticsInputError: Too few rows, one class only, NaN, or scores that are no probabilities.
+        StatisticsInputError: None exists: too few rows, NaN, or scores that are no probabilities.
     """
-    found = {}
+    found: dict[str, Metric] = {}
+    lacking: StatisticsInputError | None = None
     for name, known in MEASURES.items():
         if known.task == task and known.exists(terms):
             try:
                 found[name] = measure(name, y, score, terms)
-            except StatisticsInputError:
-                if known.needs is None:
-                    raise  # but a threshold that nobody reaches makes decisions that have no precision
+            except StatisticsInputError as reason:
+                lacking = reason
+    if lacking and not found:
+        raise lacking
     for per_1000 in ("value_per_1000", "answers_per_1000"):
         if per_1000 in found:
             found["value"] = _in_all(found[per_1000])

@@ -11,7 +11,7 @@ import numpy as np
 from mlops_assets.evaluation.measures import MEASURES, Terms
 from mlops_assets.evaluation.metrics import compare
 from mlops_assets.records import Comparison, Curve, Task
-from mlops_assets.statistics import Array, reliability
+from mlops_assets.statistics import Array, StatisticsInputError, reliability
 
 POINTS: Final = 120  # of a curve: as many as a picture can tell apart
 STEPS: Final = 10  # of forecasts that are averaged over like ones
@@ -30,7 +30,8 @@ def curves(
 ) -> dict[str, dict[str, Curve]]:
     """Give each curve that exists for the task, of each whose scores are given, shape (n,), or of k classes (n, k).
 
-    Of several classes each has curves of its own against the rest, named by it: `roc of late`.
+    Of several classes each has curves of its own against the rest, named by it: `roc of late`. Where all rows are of
+    one kind, nothing is drawn.
 
     >>> found = curves("binary", np.array([1.0, 0, 1, 0]), {"challenger": np.array([0.9, 0.8, 0.3, 0.1])}, Terms())
     >>> found["found"]["challenger"].y
@@ -43,8 +44,11 @@ def curves(
                 who: draw((codes == place).astype(np.float64), score[:, place], terms) for who, score in scores.items()
             }
             for place, called in enumerate(classes)
+            if 0 < np.count_nonzero(codes == place) < len(codes)
             for name, draw in _ONE_AGAINST_THE_REST.items()
         }
+    if task == "binary" and np.ptp(y) == 0:
+        return {}
     drawers = _BINARY if task == "binary" else _REGRESSION
     return {name: {who: draw(y, score, terms) for who, score in scores.items()} for name, draw in drawers.items()}
 
@@ -57,7 +61,10 @@ def gains(
     for name in GAINS[task]:
         if not MEASURES[name].exists(terms):
             continue
-        gain = compare(name, y, scores["challenger"], scores[other], terms)
+        try:
+            gain = compare(name, y, scores["challenger"], scores[other], terms)
+        except StatisticsInputError:  # all rows are of one day, say; the gate tells it
+            continue
         found.append(
             Comparison(
                 other=other,

@@ -9,7 +9,7 @@ from mlops_assets.errors import examples
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare
 from mlops_assets.records import Task
-from mlops_assets.statistics import Array
+from mlops_assets.statistics import Array, StatisticsInputError
 from mlops_assets.statistics.inputs import Mask
 
 LEVELS = range(3, 31)  # two that change places look like a label turned round; many take as many looks
@@ -60,7 +60,10 @@ def renamed(
         as_meant = tried.copy()
         for level, place in meant.items():
             as_meant[tried[:, column] == level, column] = place
-        better = compare(metric, labels, score(as_meant), score(tried), exact)
+        try:
+            better = compare(metric, labels, score(as_meant), score(tried), exact)
+        except StatisticsInputError:  # rows of one class show no reading to be the better one
+            continue
         if better.low > 0:
             pairs = [f"{names[level]} as {names[place]}" for level, place in meant.items()]
             said.append(

@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mlops_assets.errors import examples
+from mlops_assets.evaluation.held_out import HeldOut
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.evaluation.metrics import compare, named
 from mlops_assets.evaluation.policy import Evidence, GatePolicy
 from mlops_assets.evaluation.slices import SliceFindings
-from mlops_assets.records import BehaviourResult, Classes, Comparison, Fairness, ModelVersion, Task, Verdict
-from mlops_assets.statistics import Array, smallest_detectable
+from mlops_assets.records import BehaviourResult, Classes, Comparison, Fairness, ModelVersion, Verdict
+from mlops_assets.statistics import Array, StatisticsInputError, smallest_detectable
 
 _WORDS: dict[Evidence, dict[bool, str]] = {
     "shown": {True: "shown", False: "not shown"},
@@ -56,17 +55,15 @@ def in_words(rules: Sequence[Rule]) -> list[str]:
     return [rule.sentence for rule in sorted(rules, key=lambda rule: order.index(rule.verdict))]
 
 
-def enough_rows(policy: GatePolicy, task: Task, y: Array) -> list[Rule]:
+def enough_rows(policy: GatePolicy, held: HeldOut) -> list[Rule]:
     """Ask for enough held-out rows, and enough of each class."""
+    n = len(held.y)
     rules = [
-        Rule(
-            len(y) >= policy.minimum_rows,
-            f"{len(y):,} held-out rows, where at least {policy.minimum_rows:,} are asked for.",
-        )
+        Rule(n >= policy.minimum_rows, f"{n:,} held-out rows, where at least {policy.minimum_rows:,} are asked for.")
     ]
-    if task != "regression":
-        fewer = int(np.unique(y, return_counts=True)[1].min())
-        rarest = "rarer" if task == "binary" else "rarest"
+    if held.per_class:
+        fewer = min(held.per_class)
+        rarest = "rarer" if held.task == "binary" else "rarest"
         rules.append(
             Rule(
                 fewer >= policy.minimum_per_class,
@@ -75,6 +72,11 @@ def enough_rows(policy: GatePolicy, task: Task, y: Array) -> list[Rule]:
             )
         )
     return rules
+
+
+def unmeasurable(nothing: StatisticsInputError) -> list[Rule]:
+    """Refuse whoever was to be judged on rows that do not tell what the policy asks for."""
+    return [Rule(False, f"these rows do not tell what the policy asks for. {nothing}")]
 
 
 def good_enough(policy: GatePolicy, y: Array, challenger: Array, terms: Terms) -> list[Rule]:
@@ -137,7 +139,13 @@ def guarded(policy: GatePolicy, y: Array, challenger: Array, others: Mapping[Any
         return []
     rules = []
     for metric, forgiven in policy.guarded.items():
-        found = compare(metric, y, challenger, others[other], terms)
+        try:
+            found = compare(metric, y, challenger, others[other], terms)
+        except StatisticsInputError as nothing:
+            rules.append(
+                Rule(False, f"whether {metric} is worse than the {other}'s is not known. {nothing}", doubtful=True)
+            )
+            continue
         ends = f"{_percent(terms.confidence)} interval of the gain {found.low:.4g} to {found.high:.4g}"
         if found.high < -forgiven:
             rules.append(

@@ -26,7 +26,7 @@ def verdict(late, window, trade):
 
     def judged(challenger, champion=late.good, *, baseline=late.weak, y=late.y, clusters=None, facts=None, **declared):
         return judge(
-            GatePolicy(**QUICK, **declared),
+            GatePolicy(**{**QUICK, **declared}),
             challenger=version(),
             champion_sha256=None if champion is None else CHAMPION,
             window=window,
@@ -286,10 +286,61 @@ def test_a_champion_without_scores_is_refused(late, window):
         )
 
 
-def test_one_class_is_refused_before_any_metric(verdict, late):
-    """The sentence says what to do."""
-    with pytest.raises(EvaluationError, match="Hold out more days"):
-        verdict(late.good, y=np.zeros(len(late.y)))
+def test_rows_of_one_class_refuse_with_what_is_missing(verdict, late):
+    """No measure exists, so none is reported; the sentence says what to do."""
+    report = verdict(late.good, y=np.zeros(len(late.y)), facts={"looks": 30})
+
+    assert report.verdict == "fail"
+    assert "0 of the rarer class among them" in refusals(report)[0]
+    assert "Of 3,000 held-out rows 0 are positive" in refusals(report)[1]
+    assert "Hold out more days, or check the label" in refusals(report)[1]
+    assert doubts(report), "what needs no measure is told all the same"
+    assert (report.challenger_metrics, report.comparisons, report.calibration) == ((), (), None)
+    assert sha256_json(report)
+
+
+def test_rows_of_one_day_refuse(verdict, late):
+    """Days are what intervals are taken over, and one tells nothing of the next."""
+    report = verdict(late.good, clusters=np.zeros(len(late.y)))
+
+    assert report.verdict == "fail"
+    assert "3,000 held-out rows are of one day" in refusals(report)[0]
+
+
+def test_a_metric_that_may_not_exist_on_rows_drawn_again_refuses(verdict, late):
+    """Two hits on one day of thirty: most draws of days hold none, and what finds none has no recall."""
+    y = np.zeros(len(late.y))
+    y[:2] = 1
+
+    declared = {"minimum_per_class": 2, "clusters": late.day}
+    by_recall = verdict(late.good, y=y, primary_metric="recall_at_capacity", **declared)
+    guarded = verdict(late.good, y=y, guards={"recall_at_capacity": 0.1}, **declared)
+
+    assert "a draw of rows may hold none" in refusals(by_recall)[0]
+    assert any(
+        "whether recall_at_capacity is worse than the champion's is not known" in said for said in doubts(guarded)
+    )
+    assert "recall_at_capacity" not in {metric.name for metric in guarded.challenger_metrics}
+    assert "auc" in {metric.name for metric in guarded.challenger_metrics}
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("mae", "review"), ("r2", "fail")])
+def test_numbers_that_are_all_the_same_never_pass(minutes, window, metric, expected):
+    """Errors exist, and a person is asked what became of the outcomes; a share of the variance does not."""
+    report = judge(
+        GatePolicy(primary_metric=metric, non_inferiority_margin=5, **QUICK),
+        challenger=version("regression"),
+        champion_sha256=CHAMPION,
+        window=window,
+        y=np.full(len(minutes.y), 150.0),
+        challenger_scores=minutes.good,
+        champion_scores=minutes.twin,
+        baseline_scores=minutes.weak,
+    )
+
+    assert report.verdict == expected
+    assert {"review": "all 3,000 held-out labels are 150", "fail": "no R²"}[expected] in report.reasons[0]
+    assert "r2" not in {metric.name for metric in report.challenger_metrics}
 
 
 def test_a_missing_score_is_named_with_its_model_and_row(verdict, late):
@@ -521,19 +572,27 @@ def test_the_rarest_of_several_classes_needs_its_rows(of_classes, kinds):
     assert any("of the rarest class among them, where at least 5,000" in reason for reason in refusals(report))
 
 
+def test_a_class_that_never_happened_refuses(of_classes, kinds):
+    """It counts as the rarest, and how many there were of each is told."""
+    report = of_classes(kinds.twin, y=np.minimum(kinds.y, 1))
+
+    assert report.verdict == "fail"
+    assert "0 of the rarest class among them" in refusals(report)[0]
+    assert ", 0 are of each class" in refusals(report)[1]
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "why"),
     [
         (lambda k: {"champion": k.good[:, 0]}, EvaluationError, "keeps its classes"),
         (lambda k: {"champion": np.column_stack([k.good / 2, k.good[:, :1] * 0 + 0.5])}, EvaluationError, "keeps its"),
-        (lambda k: {"y": np.minimum(k.y, 1)}, EvaluationError, "of each class"),
         (lambda k: {"y": k.y + 1}, StatisticsInputError, "codes 0 to 2"),
         (lambda k: {"challenger": k.good * 2}, StatisticsInputError, "no probabilities"),
         (lambda k: {"challenger": k.good[:, 0]}, StatisticsInputError, "shape"),
     ],
 )
 def test_probabilities_that_mean_nothing_together_are_refused(of_classes, kinds, changed, error, why):
-    """A champion of other classes, a class that never happened, and what is no probability."""
+    """A champion of other classes, a class that is none, and what is no probability."""
     with pytest.raises(error, match=why):
         of_classes(**{"challenger": kinds.twin, **changed(kinds)})
 

@@ -82,3 +82,11 @@ def test_a_category_of_two_or_of_very_many_names_is_not_asked(names):
     of_two = np.column_stack([vectors[:, 0] % 2, vectors[:, 1]])
 
     assert told(*rename((of_two if len(names) == 2 else vectors, y), [1.0, 0, 3, 2, 4, 5]), names=names) == []
+
+
+def test_rows_of_one_class_tell_of_no_name():
+    """No reading is shown to be the better one where outcomes stopped coming on the days it is tried on."""
+    vectors, y = rename(rows_of(2), [1.0, 2, 3, 4, 0, 5])
+    y[1::2] = 0.0
+
+    assert told(vectors, y) == []

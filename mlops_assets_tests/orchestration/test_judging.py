@@ -3,16 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from dagster import AssetCheckSeverity
 
 from mlops_assets.evaluation import BusinessValue, FairnessPolicy
 from mlops_assets.features.join import DECISION_TIME
+from mlops_assets.governance import Event
 from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, training_rows_of
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.records import EvaluationReport
 from mlops_assets.scoring import CALIBRATION_PART
 from mlops_assets.serving.served_model import ServedModel
 from mlops_assets.training import trainer_named
-from mlops_assets_tests._shop import MODEL
+from mlops_assets_tests._shop import FEATURES_PY, MODEL
 
 
 @pytest.fixture
@@ -69,3 +71,52 @@ def test_without_a_word_about_calibration_the_bundle_has_no_such_part(shop):
 
     assert CALIBRATION_PART not in bundle.parts
     assert bundle.calibration == "none"
+
+
+SILENT_PY = """\
+PARAMS = {{"num_iterations": 20, "num_leaves": 7, "min_data_in_leaf": 20}}
+
+
+def label(returned, order_id):
+    return [{scale} * back * (order[:10] < "{until}") for back, order in zip(returned, order_id)]
+"""
+SILENT = {  # outcomes as they are until a day and 0 from then on, the days held out, and another metric
+    "one class": (MODEL, 1.0, "2024-01-20", 7, {}),
+    "one day": (MODEL, 1.0, "2025-01-01", 1, {}),
+    "one number": ("minutes", 10.0, "2024-01-20", 7, {"primary_metric": "mae", "non_inferiority_margin": 1.0}),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "said"),
+    [
+        ("one class", "fail", "Of 416 held-out rows 0 are positive"),
+        ("one day", "fail", "All 58 held-out rows are of one day"),
+        ("one number", "review", "all 416 held-out labels are 0, which is no chance"),
+    ],
+)
+def test_a_hold_out_that_tells_nothing_ends_in_a_verdict(shop, tmp_path, kind, verdict, said):
+    """With its sentence on the check, on the page and in the audit log; what is live stays."""
+    name, scale, until, days, metric = SILENT[kind]
+    path = tmp_path / name
+    path.mkdir()
+    (path / "features.py").write_text(FEATURES_PY)
+    (path / "model.py").write_text(SILENT_PY.format(scale=scale, until=until))
+    declared, live = shop.folder.declaration, shop.home.releases.current(MODEL)
+    window = declared.training.window.model_copy(update={"holdout_days": days})
+
+    result = shop.release(
+        path=path,
+        task="regression" if metric else "binary",
+        training=declared.training.model_copy(update={"window": window}),
+        gate=declared.gate.model_copy(update={"minimum_rows": 10, **metric}),
+    )
+
+    check, report = shop.checks(result)["promotion_gate"], result.output_for_node(f"{name}__evaluation")
+    assert report.verdict == verdict
+    assert check.severity == (AssetCheckSeverity.ERROR if verdict == "fail" else AssetCheckSeverity.WARN)
+    assert said in check.description
+    assert said in shop.home.report_path(name, report.challenger.sha256).read_text()
+    event = {"fail": Event.GATE_REFUSED, "review": Event.GATE_LEFT_OPEN}[verdict]
+    assert [each.event for each in shop.home.state.audit_entries(model=name)].count(event) == 1
+    assert shop.home.releases.current(MODEL) == live
