@@ -239,7 +239,7 @@ def _findings(
             *good_enough(policy, held.y, held.challenger, terms),
             *(weighed(strict, each, clusters=held.days) for each in comparisons),
             *guarded(policy, held.y, held.challenger, compared, terms),
-            *unharmed_slices(policy, parts),
+            *unharmed_slices(policy, held, parts),
             *unharmed_classes(policy, closer.classes),
             *(doubt for each in comparisons for doubt in too_good(policy, each, values[each.other])),
             *one_label(held.y),

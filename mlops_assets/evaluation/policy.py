@@ -114,6 +114,15 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _limits_bind_something(self) -> Self:
+        if self.maximum_slice_drop is not None and not self.slice_columns:
+            raise DeclarationError(
+                "`maximum_slice_drop` is set, but there is no slice to hold it against, so nothing would ever be "
+                "refused. Name `slice_columns`, or leave the limit out."
+            )
+        return self
+
     @property
     def columns_beside(self) -> tuple[str, ...]:
         """The columns that slices and groups are told by; they stand beside the features, and no model sees them."""

@@ -158,9 +158,9 @@ def guarded(policy: GatePolicy, y: Array, challenger: Array, others: Mapping[Any
     return rules
 
 
-def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
-    """Refuse a drop on one slice that is larger than allowed and too large to be chance."""
-    if policy.maximum_slice_drop is None or not found.drops:
+def unharmed_slices(policy: GatePolicy, held: HeldOut, found: SliceFindings) -> list[Rule]:
+    """Refuse a drop on one slice that is larger than allowed and too large to be chance; what is unknown is doubtful."""
+    if policy.maximum_slice_drop is None or held.champion is None:
         return []
     broken = [
         f"{drop.column}={drop.level} by {drop.drop:.4g} on {drop.n:,} rows (p = {drop.p_value:.2g})"
@@ -168,9 +168,20 @@ def unharmed_slices(policy: GatePolicy, found: SliceFindings) -> list[Rule]:
         if drop.drop > policy.maximum_slice_drop and drop.p_value < 1 - policy.confidence
     ]
     allowed = f"more than {policy.maximum_slice_drop:.4g} and beyond chance"
+    rules = []
     if broken:
-        return [Rule(False, f"{policy.primary_metric} fell {allowed} against the champion on {examples(broken)}.")]
-    return [Rule(True, f"on none of {len(found.drops)} slices did {policy.primary_metric} fall {allowed}.")]
+        text = f"{policy.primary_metric} fell {allowed} against the champion on {examples(broken)}."
+        rules.append(Rule(False, text))
+    elif found.drops:
+        rules.append(Rule(True, f"on none of {len(found.drops)} slices did {policy.primary_metric} fall {allowed}."))
+    compared = {drop.column for drop in found.drops}
+    if unknown := [column for column in policy.slice_columns if column not in compared]:
+        text = (
+            f"whether {policy.primary_metric} fell {allowed} is not known of {examples(unknown)}: none of its slices "
+            f"has the {policy.slice_minimum_rows:,} rows that are asked for and a number on them."
+        )
+        rules.append(Rule(False, text, doubtful=True))
+    return rules
 
 
 def unharmed_classes(policy: GatePolicy, found: Classes | None) -> list[Rule]:

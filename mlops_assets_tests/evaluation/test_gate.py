@@ -165,6 +165,19 @@ def test_a_challenger_blind_on_one_slice_is_refused_although_it_is_better_on_all
     assert verdict(late.twin, **declared).passed
 
 
+@pytest.mark.parametrize(("rows", "expected"), [(300, "pass"), (1001, "review")])
+def test_a_limit_on_slices_of_which_none_could_be_compared_is_left_to_a_person(verdict, late, rows, expected):
+    """It would pass in silence whatever became of them; with nobody to fall behind there is nothing to ask."""
+    declared = {"slice_columns": ("carrier",), "maximum_slice_drop": 0.02, "slice_minimum_rows": rows}
+
+    report = verdict(late.twin, **declared)
+
+    unknown = "is not known of carrier: none of its slices has the 1,001 rows that are asked for"
+    assert report.verdict == expected
+    assert any(unknown in reason for reason in doubts(report)) is (expected == "review")
+    assert verdict(late.good, None, **declared).passed
+
+
 def test_days_as_clusters_reach_every_interval(verdict, late):
     """Comparisons are made between days when days are given."""
     rows, days = verdict(late.twin), verdict(late.twin, clusters=late.day)
@@ -367,6 +380,7 @@ def test_a_policy_for_another_task_is_refused(minutes):
     ("declared", "why"),
     [
         ({"primary_metric": "auk"}, "Did you mean 'auc'"),
+        ({"maximum_slice_drop": 0.05}, "Name `slice_columns`"),
         ({"primary_metric": "ece"}, "no model is judged by it"),
         ({"primary_metric": "rmse"}, "`non_inferiority_margin` is missing"),
         ({"primary_metric": "value_per_1000"}, "`non_inferiority_margin` is missing"),
