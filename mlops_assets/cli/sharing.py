@@ -75,6 +75,8 @@ def refill(home: str | None, views: tuple[str, ...]) -> None:
     chosen = [project.views[name][1].record() for name in views or project.views]
     for done in refill(chosen, project.home):
         click.echo(f"{done.view}: {done.skipped or f'{done.rows:,} rows offered'}")
+        if done.beware:
+            click.echo(f"  beware: {done.beware}")
 
 
 SHARING = (features, refill, feast_export)

@@ -11,6 +11,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.steps import build_training_set
+from mlops_assets.orchestration.steps.live.refilling import refill
 from mlops_assets.orchestration.tags import AS_OF_TAG
 from mlops_assets_tests._shop import FEATURES_PY, FIRST_DAY, HISTORY_DAYS, LIVE, MODEL, days, the_end_of
 
@@ -91,6 +92,24 @@ def test_days_computed_again_for_a_new_feature_count_as_in_time(shop, widened, a
     assert {row["known_at"] for row in newest} == {the_end_of(HISTORY[-1])}
     assert all(row["spent_7d"] is not None for row in newest)
     assert rows["spent_7d"].null_count == rows["return_rate_7d"].null_count < 100
+
+
+def test_a_refill_says_which_days_have_a_new_feature_as_null(shop, widened):
+    """Only those that may still answer: the view's rows hold for three days."""
+    (done,) = refill([widened.record()], shop.home)
+
+    assert done.rows == 87
+    assert "3 of the days of features/branch_returns, 2024-01-26 to 2024-01-28, were computed before" in done.beware
+    assert "spent_7d" in done.beware
+
+
+def test_a_feature_that_was_declared_and_never_computed_keeps_no_view_from_the_endpoint(shop, view):
+    """A store that lost its rows has to answer now, and no live model asks for it."""
+    added = edited(view, "FROM orders", ", sum(amount) AS spent_7d FROM orders", spent_7d="float64")
+
+    (done,) = refill([added.record()], shop.home)
+
+    assert (done.rows, done.beware) == (87, None)
 
 
 def test_no_model_learns_two_definitions_as_one(shop, redefined):

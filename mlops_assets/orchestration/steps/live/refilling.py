@@ -5,19 +5,27 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mlops_assets.features.columns import ARROW
+from mlops_assets.orchestration.partitions import span_of
+from mlops_assets.orchestration.steps.intake.defining import in_use, otherwise, told
 from mlops_assets.records import FeatureView
 from mlops_assets.stores.home import Home
+from mlops_assets.stores.tables import WHOLE
 
 ROWS_AT_ONCE = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refilled:
-    """What came of one view: the rows offered to the store, and why there are none if there are none."""
+    """What came of one view: the rows offered to the store, and why there are none if there are none.
+
+    `beware` says which of the days that may still answer were computed by another definition than the newest.
+    """
 
     view: str
     rows: int
     skipped: str | None = None
+    beware: str | None = None
 
 
 def refill(views: Iterable[FeatureView], stores: Home) -> Iterator[Refilled]:
@@ -25,6 +33,7 @@ def refill(views: Iterable[FeatureView], stores: Home) -> Iterator[Refilled]:
 
     A row that is there is never replaced by an older one. Cut off, the next refill goes on with the view it was at.
     What a run brings into a table meanwhile is written, too: the run wrote it before, and may have been overtaken.
+    A feature that a day was not computed for is null there, as it is in the table.
     """
     done = stores.online.refilled()
     for view in views:
@@ -38,11 +47,11 @@ def refill(views: Iterable[FeatureView], stores: Home) -> Iterator[Refilled]:
         rows, written = 0, dict[str, str]()
         while (found := _digests(stores, table)) != written:
             changed = [key for key, sha256 in found.items() if written.get(key) != sha256]
-            rows += stores.online.write_all(view, _parts(stores, table, changed))
+            rows += stores.online.write_all(view, _parts(stores, view, changed))
             written = found
         done[view.name] = stores.tables.version(table).sha256
         stores.online.note_refilled(done)
-        yield Refilled(view=view.name, rows=rows)
+        yield Refilled(view=view.name, rows=rows, beware=_beware(stores, view))
     stores.online.note_refilled({})
 
 
@@ -50,17 +59,37 @@ def _digests(stores: Home, table: str) -> dict[str, str]:
     return {key: content.sha256 for key, content in stores.tables.contents(table).items()}
 
 
-def _parts(stores: Home, table: str, keys: Sequence[str]) -> Iterator[pa.Table]:
+def _beware(stores: Home, view: FeatureView) -> str | None:
+    """Say which days are of another definition, of those that the newest lets answer."""
+    now, contents = in_use(stores, view.name), stores.tables.contents(f"features/{view.name}")
+    if now is None or WHOLE in contents:
+        return None
+    ends = {key: span_of(key).end.timestamp() for key in contents}
+    answering = {key: content for key, content in contents.items() if ends[key] + view.ttl_s >= max(ends.values())}
+    days = otherwise(stores, now, answering)
+    return told(view.name, days) if days else None
+
+
+def _parts(stores: Home, view: FeatureView, keys: Sequence[str]) -> Iterator[pa.Table]:
     """Give the rows of partitions, oldest first, some partitions at a time."""
-    if not stores.tables.partitions(table):
-        yield stores.tables.read(table)
-        return
+    table = f"features/{view.name}"
     contents = stores.tables.contents(table)
+    if WHOLE in contents:
+        yield _with_all(view, stores.tables.read(table))
+        return
     together: list[str] = []
     for key in sorted(keys):
         together.append(key)
         if sum(contents[each].rows for each in together) >= ROWS_AT_ONCE:
-            yield stores.tables.read(table, partitions=together)
+            yield _with_all(view, stores.tables.read(table, partitions=together))
             together = []
     if together:
-        yield stores.tables.read(table, partitions=together)
+        yield _with_all(view, stores.tables.read(table, partitions=together))
+
+
+def _with_all(view: FeatureView, rows: pa.Table) -> pa.Table:
+    """Add the features that were declared since the table was last written, null in each row."""
+    for feature in view.features:
+        if feature.name not in rows.column_names:
+            rows = rows.append_column(feature.name, pa.nulls(rows.num_rows, ARROW[feature.dtype]))
+    return rows
