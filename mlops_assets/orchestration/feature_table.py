@@ -28,6 +28,7 @@ from mlops_assets.orchestration.steps.intake.arriving import note_read_whole
 from mlops_assets.orchestration.steps.intake.ingesting import write
 from mlops_assets.orchestration.steps.intake.reopening import made_of
 from mlops_assets.orchestration.steps.intake.standing import Key
+from mlops_assets.orchestration.steps.live.answering import other_shapes
 from mlops_assets.orchestration.steps.live.redefined import not_of_one
 from mlops_assets.orchestration.steps.live.releasing import in_use_since
 from mlops_assets.orchestration.view_attributes import complete
@@ -145,7 +146,10 @@ def refresh_view(
     definition = defining.take_into_use(stores, computation_of(declared))
     notes = {key: {**note, defining.NOTE: definition} for key, note in notes.items()}
     stores.records.put(VIEWS, view.name, view)
-    online = stores.online.write(view, pa.concat_tables(rows.values()))
+    offered = pa.concat_tables(rows.values())
+    for shape in other_shapes(stores, view):
+        stores.online.write(shape, offered)
+    online = stores.online.write(view, offered)
     version = write(stores, f"features/{declared.name}", rows, notes=notes)
     if declared.partitions is None:
         note_read_whole(stores, version.table, at)

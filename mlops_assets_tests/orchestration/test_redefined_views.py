@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from mlops_assets.errors import TrainingError
@@ -11,9 +12,11 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
 from mlops_assets.orchestration.resources import HomeResource
 from mlops_assets.orchestration.steps import build_training_set
+from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.live.refilling import refill
 from mlops_assets.orchestration.tags import AS_OF_TAG
-from mlops_assets_tests._shop import FEATURES_PY, FIRST_DAY, HISTORY_DAYS, LIVE, MODEL, days, the_end_of
+from mlops_assets.stores.home import Home
+from mlops_assets_tests._shop import FEATURES_PY, FIRST_DAY, HISTORY_DAYS, LIVE, MODEL, Shop, days, the_end_of
 
 VIEW = "features/branch_returns"
 HISTORY, NEW_DAY = days(FIRST_DAY, HISTORY_DAYS), "2024-01-29"
@@ -92,6 +95,33 @@ def test_days_computed_again_for_a_new_feature_count_as_in_time(shop, widened, a
     assert {row["known_at"] for row in newest} == {the_end_of(HISTORY[-1])}
     assert all(row["spent_7d"] is not None for row in newest)
     assert rows["spent_7d"].null_count == rows["return_rate_7d"].null_count < 100
+
+
+@pytest.mark.parametrize("by", ["a new day", "a refill"])
+def test_a_live_model_goes_on_being_answered_by_a_view_that_has_a_feature_more(shop, view, by):
+    """It looks up what it was trained on, and finds the newest day of that."""
+    learnt = LoadedBundle.of(shop.home, MODEL, shop.home.releases.current(MODEL).bundle_sha256).spec.views[0]
+    added = edited(view, "FROM orders", ", sum(amount) AS spent_7d FROM orders", spent_7d="float64")
+    refresh_view(added, shop.home, ["2024-01-30"], at=the_end_of("2024-01-30"))
+    if by == "a refill":
+        for file in shop.home.root.glob("online.sqlite*"):
+            file.unlink()
+        list(refill([added.record()], Home(shop.home.root, settings={})))
+        shop = Shop.on(shop.project.root, shop.home.root)
+
+    newest = shop.home.online.event_time(learnt, {"branch": np.array(["north"], dtype=object)})
+
+    assert newest[0] == np.datetime64("2024-01-31")
+
+
+def test_a_feature_that_a_live_model_asks_for_and_no_view_has_is_told_of(shop, view):
+    """Nothing renews it any more."""
+    changed = {"sql": view.sql.replace("return_rate_7d", "rate_7d"), "features": {"rate_7d": "float64"}}
+    renamed = FeatureTableDeclaration.model_validate({**view.model_dump(), **changed, "describe": {}})
+
+    said = check_of(shop, renamed, NEW_DAY).description
+
+    assert f"{MODEL} v1, which is live, learnt return_rate_7d (the view has it no longer)" in said
 
 
 def test_a_refill_says_which_days_have_a_new_feature_as_null(shop, widened):

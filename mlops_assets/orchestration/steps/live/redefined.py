@@ -41,7 +41,8 @@ def _learnt_otherwise(stores: Home, now: ViewComputation) -> dict[str, dict[str,
 
 def _of(stores: Home, release: Release, now: ViewComputation) -> dict[str, str]:
     learnt = _learnt_by(stores, release, now.view)
-    changed = computed_otherwise(learnt, now) if learnt else {}
+    gone = dict.fromkeys({*learnt.features} - {*now.features}, "the view has it no longer") if learnt else {}
+    changed = gone | computed_otherwise(learnt, now) if learnt else {}
     if not changed:
         return {}
     asked = LoadedBundle.of(stores, release.model, release.bundle_sha256).vectorizer.plan.inputs

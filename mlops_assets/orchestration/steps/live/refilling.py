@@ -8,6 +8,7 @@ import pyarrow as pa
 from mlops_assets.features.columns import ARROW
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps.intake.defining import in_use, otherwise, told
+from mlops_assets.orchestration.steps.live.answering import other_shapes
 from mlops_assets.records import FeatureView
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.tables import WHOLE
@@ -47,6 +48,8 @@ def refill(views: Iterable[FeatureView], stores: Home) -> Iterator[Refilled]:
         rows, written = 0, dict[str, str]()
         while (found := _digests(stores, table)) != written:
             changed = [key for key, sha256 in found.items() if written.get(key) != sha256]
+            for shape in other_shapes(stores, view):
+                stores.online.write_all(shape, _parts(stores, shape, changed))
             rows += stores.online.write_all(view, _parts(stores, view, changed))
             written = found
         done[view.name] = stores.tables.version(table).sha256
