@@ -14,6 +14,8 @@ from mlops_assets.records import Reproduction
 def reproduce_version(project: Project, model: str, number: int | None, *, threads: str, who: str) -> Reproduction:
     """Fit a version again on each of `threads`, such as "1,2,4"; without a number, what is live or else the newest.
 
+    What is declared now is not asked: a version is made again also where its folder cannot be loaded, or is gone.
+
     Raises:
         GovernanceError: The threads are not of that form.
         UnknownNameError: There is no such model or version.
@@ -21,10 +23,11 @@ def reproduce_version(project: Project, model: str, number: int | None, *, threa
     counts = threads.split(",")
     if not all(count.isdecimal() and int(count) for count in counts):
         raise GovernanceError(f"{threads!r} are no numbers of threads. Write them with commas between, such as 1,2,4.")
-    if model not in project.models:
+    trained = {version.model for version in project.home.state.versions()}
+    if model not in trained and model not in project.models:
         raise UnknownNameError("model", model, known=project.models)
     return reproduce(
-        project.models[model],
+        project.root / model,
         project.home,
         number=number,
         threads=[int(count) for count in counts],

@@ -159,7 +159,7 @@ def guarded(policy: GatePolicy, y: Array, challenger: Array, others: Mapping[Any
 
 
 def unharmed_slices(policy: GatePolicy, held: HeldOut, found: SliceFindings) -> list[Rule]:
-    """Refuse a drop on one slice that is larger than allowed and too large to be chance; what is unknown is doubtful."""
+    """Refuse a drop on a slice that is larger than allowed and too large to be chance; what is unknown is doubtful."""
     if policy.maximum_slice_drop is None or held.champion is None:
         return []
     broken = [

@@ -33,7 +33,7 @@ def reproduction_asset(folder: ModelFolder) -> dg.AssetsDefinition:
     )
     def reproduction(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         stores = home.open()
-        outcome = steps.reproduce(folder, stores, threads=[1], at=as_of(context, stores), by=steps.PIPELINE)
+        outcome = steps.reproduce(folder.path, stores, threads=[1], at=as_of(context, stores), by=steps.PIPELINE)
         told = [*outcome.causes, *outcome.notes, *outcome.elsewhere]
         return dg.MaterializeResult(
             value=outcome,

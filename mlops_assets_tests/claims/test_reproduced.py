@@ -106,7 +106,7 @@ def test_what_any_trainer_fits_is_made_again(shop, trainer):
         pytest.importorskip("torch")
     folder, version = trained_with(shop, trainer, CONV if trainer == "own" else None)
 
-    outcome = reproduce(folder, shop.home, number=version.version, threads=[1, 2], at=LIVE, by="the tests")
+    outcome = reproduce(folder.path, shop.home, number=version.version, threads=[1, 2], at=LIVE, by="the tests")
 
     assert version.reproducibility["trainer"] == trainer
     assert outcome.level == "equal across threads"
@@ -135,7 +135,7 @@ def test_a_trainer_of_ones_own_is_on_record_with_all_it_imports(shop):
     changes = {"recipe_sha256": recipe_sha256(other), "library.safetensors": "0.0.1"}
     shop.home.records.put(("versions", MODEL), version.sha256, replace(version, reproducibility=facts | changes))
 
-    outcome = reproduce(folder, shop.home, number=version.version, threads=[1], at=LIVE, by="the tests")
+    outcome = reproduce(folder.path, shop.home, number=version.version, threads=[1], at=LIVE, by="the tests")
 
     assert facts["part.trainer.py"] == facts["trainer_sha256"] == sha256_bytes(CONV.encode())
     assert facts["library.torch"] == metadata.version("torch")
@@ -237,7 +237,7 @@ def test_what_was_changed_is_named(shop, monkeypatch, change):
     make, words = CHANGES[change]
     make(shop, monkeypatch)
 
-    outcome = reproduce(shop.folder, shop.home, threads=[1], at=LIVE, by="the tests")
+    outcome = reproduce(shop.folder.path, shop.home, threads=[1], at=LIVE, by="the tests")
 
     assert not outcome.equal
     assert outcome.level == "recorded"
@@ -250,7 +250,7 @@ def test_another_library_or_machine_is_named_though_the_bundle_is_equal(shop, fa
     """With its recorded and its present version."""
     record(shop, **{fact: "0.0.1"})
 
-    outcome = reproduce(shop.folder, shop.home, threads=[1], at=LIVE, by="the tests")
+    outcome = reproduce(shop.folder.path, shop.home, threads=[1], at=LIVE, by="the tests")
 
     name = fact.replace("library.", "library ")
     assert outcome.equal
@@ -262,7 +262,7 @@ def test_another_library_is_the_cause_where_nothing_else_is(shop, monkeypatch):
     record(shop, **{"library.lightgbm": "0.0.1"})
     monkeypatch.setattr(lightgbm, "normalised", lambda text: text + b"\n")
 
-    outcome = reproduce(shop.folder, shop.home, threads=[1], at=LIVE, by="the tests")
+    outcome = reproduce(shop.folder.path, shop.home, threads=[1], at=LIVE, by="the tests")
 
     assert outcome.parts == ("model.txt",)
     assert "it can only be one of these: library lightgbm: 0.0.1 on record" in outcome.causes[0]
@@ -273,7 +273,7 @@ def test_a_model_that_depends_on_threads_is_told(shop, monkeypatch):
     fits = iter(range(9))
     monkeypatch.setattr(lightgbm, "normalised", lambda text: text + b"\n" * next(fits))
 
-    outcome = reproduce(shop.folder, shop.home, threads=[1, 2], at=LIVE, by="the tests")
+    outcome = reproduce(shop.folder.path, shop.home, threads=[1, 2], at=LIVE, by="the tests")
 
     assert "the model depends on the number of threads" in outcome.causes[0]
 
@@ -282,6 +282,6 @@ def test_a_record_that_was_changed_is_told(shop):
     """Its parts no longer add up to the digest of the bundle."""
     record(shop, **{"part.model.txt": "0" * 64})
 
-    outcome = reproduce(shop.folder, shop.home, threads=[1], at=LIVE, by="the tests")
+    outcome = reproduce(shop.folder.path, shop.home, threads=[1], at=LIVE, by="the tests")
 
     assert "The record was changed" in outcome.causes[0]

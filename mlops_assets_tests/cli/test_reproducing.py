@@ -1,14 +1,16 @@
 """`mlops reproduce`: what a person reads, what a program reads, and how it ends."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mlops_assets.governance import Event
 from mlops_assets.records import ModelVersion
 from mlops_assets.training.trainers import lightgbm
-from mlops_assets_tests._shop import MODEL
+from mlops_assets_tests._shop import MODEL, PACKAGE
 
 
 def test_what_is_live_is_made_again_and_said_line_by_line(shop, mlops):
@@ -45,6 +47,23 @@ def test_what_differs_ends_with_an_error_code_and_its_cause(shop, mlops, monkeyp
     assert json.loads(data.out)["equal"] is False
     assert shop.home.state.audit_entries(model=MODEL)[-1].event == Event.NOT_REPRODUCED
     assert shop.home.state.audit_entries(model=MODEL)[-1].actor == "ada"
+
+
+@pytest.mark.parametrize("left", ["def broken(:", None])
+def test_a_version_is_made_again_where_nothing_can_be_loaded(shop, mlops, tmp_path, monkeypatch, left):
+    """Its features are no Python by now, or its folder is gone: what counts is the recipe."""
+    root = Path(shutil.copytree(shop.project.root, tmp_path / "project"))
+    folder = root / PACKAGE / "defs" / MODEL
+    shutil.rmtree(folder)
+    if left:
+        shutil.copytree(shop.folder.path, folder)
+        (folder / "features.py").write_text(left)
+    monkeypatch.chdir(root)
+
+    said = mlops("reproduce", MODEL, "--threads", "1")
+
+    assert said.code == 0
+    assert said.out.splitlines()[-1] == "so it is   equal here"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_the_record_says_that_it_is_not_exact_and_nobody_tries_to_prove_it(shop)
         folder = replace(shop.folder, declaration=declared.model_copy(update={"training": training}))
         version = steps.fit_model(folder, shop.home, made, tags={}, requester="somebody")
 
-    outcome = steps.reproduce(folder, shop.home, number=version.version, at=LIVE, by="somebody")
+    outcome = steps.reproduce(folder.path, shop.home, number=version.version, at=LIVE, by="somebody")
 
     assert version.params["distributed"] == "dask"
     assert "not the same bytes" in version.reproducibility["not_to_the_bit"]

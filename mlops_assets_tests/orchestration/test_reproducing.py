@@ -34,7 +34,7 @@ NEXT = LIVE + timedelta(days=1)
 
 
 def again(shop: Shop, **options):
-    return reproduce(shop.folder, shop.home, at=NEXT, by="ada", **({"threads": [1]} | options))
+    return reproduce(shop.folder.path, shop.home, at=NEXT, by="ada", **({"threads": [1]} | options))
 
 
 def recorded(shop: Shop) -> ModelVersion:
@@ -66,7 +66,7 @@ def test_what_is_written_in_the_folder_today_does_not_matter(shop, tmp_path):
     """Parameters, label and features come from the record; the folder may be gone."""
     nowhere = replace(shop.folder, path=tmp_path / "moved" / MODEL)
 
-    assert reproduce(nowhere, shop.home, threads=[1], at=NEXT, by="ada").equal
+    assert reproduce(nowhere.path, shop.home, threads=[1], at=NEXT, by="ada").equal
 
 
 def test_a_machine_like_no_other_shows_in_the_level(shop):

@@ -7,6 +7,7 @@ the recipe kept with the version says what stood in it then.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pyarrow as pa
@@ -50,7 +51,7 @@ class _Found:
 
 
 def reproduce(
-    folder: ModelFolder,
+    folder: Path,
     stores: Home,
     *,
     number: int | None = None,
@@ -61,7 +62,7 @@ def reproduce(
     """Fit a version again from its record, compare each part of its bundle, and put the outcome on record.
 
     Args:
-        folder: The model; only its name counts, and which code stands around it.
+        folder: The model's; only its name counts, and which code stands around it. It need not be there any more.
         stores: Where its versions and their tables rest.
         number: The version; by default the one that is live, or the newest if none is.
         threads: Numbers of threads to fit on, one fit each; where what went in differs already, the first is enough.
@@ -75,7 +76,7 @@ def reproduce(
     version, made = _version(stores, folder.name, number)
     record = version.reproducibility
     libraries = [name.removeprefix(LIBRARY) for name in record if name.startswith(LIBRARY)]
-    here = circumstances(folder.path, also=libraries)
+    here = circumstances(folder, also=libraries)
     missing, recipe = missing_facts(record), _recipe(stores, version)
     found = _Found()
     if NOT_EXACT in record:
