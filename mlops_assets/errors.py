@@ -43,14 +43,16 @@ class DeclarationError(MlopsError, ValueError):
 
 
 class UnknownNameError(DeclarationError, KeyError):
-    """A name was given that nothing answers to."""
+    """A name was given that nothing answers to; `if_none` says how to come by one where nothing is known."""
 
-    def __init__(self, kind: str, name: str, *, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, *, known: Iterable[str], if_none: str = "") -> None:
         known = sorted(known)
         near = get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(
-            f"{kind} {name!r} is not known.{hint} Known: {', '.join(known) or 'none'}.",
+            f"{kind} {name!r} is not known.{hint} Known: {', '.join(known)}."
+            if known
+            else f"{kind} {name!r} is not known, for there is none. {if_none}".rstrip(),
             kind=kind,
             name=name,
             known=known,

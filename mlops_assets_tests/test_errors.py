@@ -50,7 +50,17 @@ def test_an_unknown_name_comes_with_the_nearest():
 def test_a_name_like_nothing_known_gets_no_guess():
     """A far-fetched suggestion would mislead."""
     assert str(UnknownNameError("source", "zzz", known=["files"])) == "source 'zzz' is not known. Known: files."
-    assert str(UnknownNameError("source", "x", known=[])).endswith("Known: none.")
+
+
+def test_where_nothing_is_known_it_says_how_to_come_by_one():
+    """A list of nothing would help nobody."""
+    bare = UnknownNameError("source", "x", known=[])
+    told = UnknownNameError("source", "x", known=[], if_none="Declare one.")
+    there = UnknownNameError("source", "x", known=["files"], if_none="Declare one.")
+
+    assert str(bare) == "source 'x' is not known, for there is none."
+    assert str(told) == "source 'x' is not known, for there is none. Declare one."
+    assert "Declare one" not in str(there)
 
 
 @pytest.mark.parametrize(

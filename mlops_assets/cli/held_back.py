@@ -4,7 +4,7 @@ from rich.table import Table
 
 from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
-from mlops_assets.cli.redriving import batch_of, table_of
+from mlops_assets.cli.redriving import batch_of
 from mlops_assets.errors import StoreError
 from mlops_assets.orchestration.steps.intake.standing import SAID, Key, Standing, standing, subject
 from mlops_assets.records import BatchQuality
@@ -16,7 +16,7 @@ SHOWN = 50  # rows at most; all of them are in the table quarantine/<table>
 def show_list(project: Project, table: str | None) -> None:
     """Print a line per batch that is held or blocked, or has waived rules."""
     lines = Table("table", "day", "rows", "held", "rules", "state", "waived")
-    for name in [table_of(project, table)[1].table] if table else project.tables:
+    for name in [project.table(table)[1].table] if table else project.tables:
         batches = [project.home.quality.newest(name, key) for key in project.home.quality.partitions(name)]
         in_force = standing(project.home, name, [batch.partition for batch in batches if batch])
         for batch in filter(None, batches):

@@ -3,7 +3,6 @@
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import GovernanceError, UnknownNameError
 from mlops_assets.governance import Event, take_decision
-from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.resources import now
 from mlops_assets.orchestration.steps import roll_back
 from mlops_assets.orchestration.tags import BY_PEOPLE
@@ -12,7 +11,7 @@ from mlops_assets.records import ApprovalDecision, Dossier, Endpoint, Retraining
 
 def ask_for_training(project: Project, model: str, *, reason: str, who: str) -> RetrainingDecision:
     """Put a person's request for training into the ledger, where the retraining sensor finds it."""
-    _folder(project, model)
+    project.model(model)
     at, by = now(project.home), who
     decision = RetrainingDecision(
         model=model,
@@ -41,9 +40,12 @@ def report_event(project: Project, model: str, event: str, *, note: str, who: st
     Raises:
         UnknownNameError: The policy names no such event, so nothing would ever come of it.
     """
-    known = _folder(project, model).declaration.retraining.events
+    known = project.model(model).declaration.retraining.events
     if event not in known:
-        raise UnknownNameError(f"business event of {model}", event, known=known)
+        mend = (
+            f"Declare it in its defs.yaml: `retraining: {{events: {{{event}: 7}}}}` learns anew seven days after one."
+        )
+        raise UnknownNameError(f"business event of {model}", event, known=known, if_none=mend)
     project.home.state.audit_append(
         Event.BUSINESS_EVENT,
         actor=who,
@@ -61,7 +63,7 @@ def decide_about(
     Raises:
         GovernanceError: The digest is not that of the newest dossier.
     """
-    _folder(project, model)
+    project.model(model)
     dossier = project.home.records.find((model, "dossier"), None, Dossier)
     if dossier is None:
         raise GovernanceError(f"{model} has no dossier yet, so there is nothing to decide about. Train it first.")
@@ -81,10 +83,4 @@ def decide_about(
 
 def bring_back(project: Project, model: str, *, reason: str, who: str) -> Endpoint:
     """Bring the version before the current one live again."""
-    return roll_back(_folder(project, model), project.home, by=who, reason=reason, at=now(project.home))
-
-
-def _folder(project: Project, model: str) -> ModelFolder:
-    if model not in project.models:
-        raise UnknownNameError("model", model, known=project.models)
-    return project.models[model]
+    return roll_back(project.model(model), project.home, by=who, reason=reason, at=now(project.home))

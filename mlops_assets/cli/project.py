@@ -17,7 +17,7 @@ import dagster as dg
 
 from mlops_assets.cli import processes
 from mlops_assets.cli.dagster_settings import EVENTS_AT_ONCE, lay_out_dagster
-from mlops_assets.errors import MlopsError, StackError
+from mlops_assets.errors import MlopsError, StackError, UnknownNameError
 from mlops_assets.lineage import LineageGraph
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.lineage import declared_lineage, lineage_of_versions
@@ -93,6 +93,36 @@ class Project:
     def views(self) -> Mapping[str, tuple[Path, FeatureTableDeclaration]]:
         """The declared feature views by name, with their folders."""
         return declared_views(self.definitions)
+
+    def model(self, name: str) -> ModelFolder:
+        """Give a model.
+
+        Raises:
+            UnknownNameError: There is no such model.
+        """
+        if name not in self.models:
+            raise UnknownNameError("model", name, known=self.models, if_none=_made_by("ModelPipeline"))
+        return self.models[name]
+
+    def table(self, name: str) -> tuple[Path, TableDeclaration]:
+        """Give a raw table, with its folder.
+
+        Raises:
+            UnknownNameError: There is no such table.
+        """
+        if name not in self.tables:
+            raise UnknownNameError("table", name, known=self.tables, if_none=_made_by("RawTable"))
+        return self.tables[name]
+
+    def view(self, name: str) -> FeatureTableDeclaration:
+        """Give a feature view.
+
+        Raises:
+            UnknownNameError: There is no such view.
+        """
+        if name not in self.views:
+            raise UnknownNameError("feature view", name, known=self.views, if_none=_made_by("FeatureTable"))
+        return self.views[name][1]
 
     @cached_property
     def lineage(self) -> LineageGraph:
@@ -175,6 +205,10 @@ class Project:
         if any(_is_interrupt(event) for event in failed):
             raise KeyboardInterrupt  # Dagster takes Ctrl-C for a fault of the step it came in
         return [_fault(event) for event in failed]
+
+
+def _made_by(component: str) -> str:
+    return f"`dg scaffold defs mlops_assets.orchestration.{component} NAME` makes a folder for one."
 
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:

@@ -20,14 +20,12 @@ def record(home: str | None, table: str, event: str | None) -> None:
 
     Those that are recorded already change nothing.
     """
-    from mlops_assets.errors import MlopsError, UnknownNameError
+    from mlops_assets.errors import MlopsError
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.steps.intake.recording import record_events
 
     project = project_of(home)
-    if table not in project.tables:
-        raise UnknownNameError("table", table, known=project.tables)
-    declared = project.tables[table][1]
+    _, declared = project.table(table)
     new = given = 0
     try:
         for lines in [[event.encode()]] if event is not None else _lines(sys.stdin.fileno()):

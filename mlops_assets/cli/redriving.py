@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from mlops_assets.cli.project import Project
-from mlops_assets.errors import DeclarationError, UnknownNameError
+from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration
 from mlops_assets.orchestration.partitions import DAY, days_of, span_of
 from mlops_assets.orchestration.resources import now
@@ -89,7 +89,7 @@ def batch_of(project: Project, table: str, day: str | None) -> tuple[Path, Table
         UnknownNameError: There is no such table.
         DeclarationError: A day was given for a table that has none, none for one that has, or one out of its range.
     """
-    folder, declared = table_of(project, table)
+    folder, declared = project.table(table)
     if declared.partitions is None:
         if day is not None:
             raise DeclarationError(f"{table} is read whole and has no days. Leave the day out.")
@@ -103,14 +103,3 @@ def batch_of(project: Project, table: str, day: str | None) -> tuple[Path, Table
     if not known:
         raise DeclarationError(f"{day!r} is no day of {table}, which begins on {declared.partitions.start}.", day=day)
     return folder, declared, day
-
-
-def table_of(project: Project, table: str) -> tuple[Path, TableDeclaration]:
-    """Give the folder and the declaration of a table.
-
-    Raises:
-        UnknownNameError: There is no such table.
-    """
-    if table not in project.tables:
-        raise UnknownNameError("table", table, known=project.tables)
-    return project.tables[table]

@@ -17,15 +17,12 @@ def report(home: str | None, version: tuple[str, int | None], and_open: bool, ou
 
     The newest, unless told: what it is worth, and why it may go live or not.
     """
-    from mlops_assets.errors import UnknownNameError
     from mlops_assets.governance import headline
     from mlops_assets.orchestration.steps.gate.reporting import bundle_of, judged, write_page
 
     project = project_of(home)
     model, number = version
-    if model not in project.models:
-        raise UnknownNameError("model", model, known=project.models)
-    found = judged(project.models[model], project.home, bundle_of(project.home, model, number))
+    found = judged(project.model(model), project.home, bundle_of(project.home, model, number))
     page = write_page(project.home, found)
     if out:
         out.write_bytes(page.read_bytes())

@@ -25,14 +25,12 @@ def show_rows(
     stage, _, name = table.partition("/")
     if stage != "online" and at is None:
         return _listed(_stored(project.home, table, wanted, version))
-    views = {view: declared.record() for view, (_, declared) in project.views.items()}
-    if name not in views:
-        raise UnknownNameError("feature view", name, known=views)
-    asked = _asked(views[name], wanted, at=at or now(project.home))
+    view = project.view(name).record()
+    asked = _asked(view, wanted, at=at or now(project.home))
     found = (
-        _online(project.home, views[name], asked)
+        _online(project.home, view, asked)
         if stage == "online"
-        else point_in_time(asked, [(views[name], project.home.tables.read(table, version=version))])
+        else point_in_time(asked, [(view, project.home.tables.read(table, version=version))])
     )
     return _listed(found)
 

@@ -63,16 +63,12 @@ def refill(home: str | None, views: tuple[str, ...]) -> None:
 
     For an online store that is new, or has lost its rows.
     """
-    from mlops_assets.errors import UnknownNameError
     from mlops_assets.orchestration.steps.live.refilling import refill
 
     project = project_of(home)
-    for name in views:
-        if name not in project.views:
-            raise UnknownNameError("feature view", name, known=project.views)
-    if not project.views:
+    if not (views or project.views):
         click.echo("This project has no feature views, so there is nothing to write online.")
-    chosen = [project.views[name][1].record() for name in views or project.views]
+    chosen = [project.view(name).record() for name in views or project.views]
     for done in refill(chosen, project.home):
         click.echo(f"{done.view}: {done.skipped or f'{done.rows:,} rows offered'}")
         if done.beware:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
-from mlops_assets.errors import UnknownNameError, examples
+from mlops_assets.errors import examples
 from mlops_assets.orchestration.steps.intake.contracts import (
     CONTRACTS,
     NOTE,
@@ -24,7 +24,7 @@ from mlops_assets.validation import ColumnRule
 
 def show_contract(project: Project, table: str) -> None:
     """Print columns, rules and keys of a table, and by which contract each of its days was judged."""
-    declared = _declared(project, table)
+    declared = project.table(table)[1]
     promised, used = declared.contract, in_use(project.home, table)
     since = f", in use since {used.since:%Y-%m-%d %H:%M} UTC" if used and used.version == promised.version else ""
     columns = Table("column", "type", "may be missing", "values", "meaning", expand=True)
@@ -51,7 +51,7 @@ def show_changes(project: Project, table: str | None) -> None:
     """
     refused = []
     for name in [table] if table else sorted(project.tables):
-        declared = _declared(project, name)
+        declared = project.table(name)[1]
         _show_change(project, declared)
         if why := refusal_of(declared, project.home):
             refused.append(why)
@@ -86,12 +86,6 @@ def _show_change(project: Project, declared: TableDeclaration) -> None:
         f"  Of {sum(each.rows for _, each in found)} stored rows {refused} would newly be refused and {freed} freed, "
         f"{sum(each.blocked for _, each in found)} of {len(found)} partitions blocked."
     )
-
-
-def _declared(project: Project, table: str) -> TableDeclaration:
-    if table not in project.tables:
-        raise UnknownNameError("table", table, known=project.tables)
-    return project.tables[table][1]
 
 
 def _values(rule: ColumnRule) -> str:

@@ -6,7 +6,6 @@ from datetime import datetime
 import msgspec
 
 from mlops_assets.cli.project import Project
-from mlops_assets.errors import UnknownNameError
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.steps.live.deciding import Decided, decided
 from mlops_assets.records import AuditEntry, ParityReport
@@ -30,9 +29,7 @@ def explain(project: Project, model: str, request_id: str, *, as_json: bool) -> 
         UnknownNameError: There is no such model.
         GovernanceError: It answered no such request.
     """
-    if model not in project.models:
-        raise UnknownNameError("model", model, known=project.models)
-    found = decided(project.models[model], project.home, request_id)
+    found = decided(project.model(model), project.home, request_id)
     if as_json:
         return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
     return "\n".join(f"{name:<14}{said}" for name, said in _lines(found))

@@ -30,7 +30,8 @@ def complete(attributes: BaseModel | None, context: dg.ComponentLoadContext) -> 
 def _keys_of(name: str, stated: object, context: dg.ComponentLoadContext) -> dict[str, str]:
     entities = declared_entities(context)
     if name not in entities:
-        raise _refused(UnknownNameError("entity", name, known=entities), context, "entity")
+        mend = "Declare it with `type: mlops_assets.orchestration.Entity`, or give `keys` here."
+        raise _refused(UnknownNameError("entity", name, known=entities, if_none=mend), context, "entity")
     keys: dict[str, str] = dict(entities[name].keys)
     if stated is not None and stated != keys:
         problem = DeclarationError(

@@ -130,7 +130,8 @@ def test_an_event_that_no_policy_knows_is_refused(mlops):
     said = mlops("event", MODEL, "sale")
 
     assert said.code == 1
-    assert "business event of comes_back 'sale' is not known" in said.err
+    assert "business event of comes_back 'sale' is not known, for there is none" in said.err
+    assert "`retraining: {events: {sale: 7}}`" in said.err
 
 
 def test_a_rollback_without_an_earlier_version_says_so(shop, mlops):

@@ -155,7 +155,7 @@ def _change_hold(stores: Home, version: RegisteredVersion, event: Event, *, by: 
 def _registered(stores: Home, model: str, version: int) -> RegisteredVersion:
     known = {f"{each.model}@{each.version}": each for each in stores.state.versions()}
     if f"{model}@{version}" not in known:
-        raise UnknownNameError("model version", f"{model}@{version}", known=known)
+        raise UnknownNameError("model version", f"{model}@{version}", known=known, if_none="Nothing was trained yet.")
     return known[f"{model}@{version}"]
 
 
