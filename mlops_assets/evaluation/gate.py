@@ -237,7 +237,7 @@ def _findings(
     return _Findings(
         rules=[
             *good_enough(policy, held.y, held.challenger, terms),
-            *(weighed(strict, each, clusters=held.days) for each in comparisons),
+            *(weighed(strict, held, each) for each in comparisons),
             *guarded(policy, held.y, held.challenger, compared, terms),
             *unharmed_slices(policy, held, parts),
             *unharmed_classes(policy, closer.classes),
@@ -248,7 +248,7 @@ def _findings(
         ],
         notes=[
             *looked(looks, strict.confidence),
-            *worth_knowing(strict, comparisons, parts, clusters=held.days),
+            *worth_knowing(strict, held, comparisons, parts),
         ],
         challenger_metrics=evaluate(held.task, held.y, held.challenger, deciding),
         champion_metrics=() if held.champion is None else evaluate(held.task, held.y, held.champion, of_champion),

@@ -10,7 +10,7 @@ from mlops_assets.errors import EvaluationError
 from mlops_assets.records import Task
 from mlops_assets.statistics import Array, StatisticsInputError
 from mlops_assets.statistics.inputs import Clusters, finite, labels, same_length
-from mlops_assets.statistics.intervals import cluster_codes
+from mlops_assets.statistics.intervals import cluster_codes, degrees_of_freedom
 from mlops_assets.statistics.multiclass import class_codes, class_probabilities
 
 
@@ -74,6 +74,11 @@ class HeldOut:
     def days(self) -> int | None:
         """How many clusters there are; None where every row counts as a draw of its own."""
         return None if self.clusters is None else cluster_codes(self.clusters)[1]
+
+    @property
+    def freedom(self) -> float | None:
+        """The degrees of freedom of intervals over clusters."""
+        return None if self.clusters is None else degrees_of_freedom(np.bincount(cluster_codes(self.clusters)[0]))
 
     def require_chance(self) -> None:
         """Refuse rows on which no measure exists, or none has an interval.

@@ -90,7 +90,7 @@ def good_enough(policy: GatePolicy, y: Array, challenger: Array, terms: Terms) -
     return [Rule(kept, f"{policy.primary_metric} is {found:.4g}, where {least} is asked for.")]
 
 
-def weighed(policy: GatePolicy, found: Comparison, *, clusters: int | None) -> Rule:
+def weighed(policy: GatePolicy, held: HeldOut, found: Comparison) -> Rule:
     """Hold a comparison against what is asked for: no loss beyond the margin, a gain, or an advantage.
 
     A loss that is neither ruled out nor shown on rows too few for it is for a person to weigh.
@@ -108,7 +108,7 @@ def weighed(policy: GatePolicy, found: Comparison, *, clusters: int | None) -> R
         kept, claim = counted > policy.minimum_gain, f"gains more than {policy.minimum_gain:.4g}"
     else:
         kept, claim = counted >= -policy.margin, f"loses no more than the margin of {policy.margin:.4g}"
-    if found.other == "champion" and evidence == "shown" and not kept and _too_coarse(policy, found, clusters):
+    if found.other == "champion" and evidence == "shown" and not kept and _too_coarse(policy, held, found):
         text = f"{spoken}; that it {claim} is not shown, nor refuted, and these rows are too few to tell."
         return Rule(False, text, doubtful=True)
     return Rule(kept, f"{spoken}; that it {claim} is {_WORDS[evidence][kept]}.")
@@ -227,15 +227,15 @@ def fair_enough(policy: GatePolicy, found: Fairness | None) -> list[Rule]:
 
 
 def worth_knowing(
-    policy: GatePolicy, comparisons: tuple[Comparison, ...], found: SliceFindings, *, clusters: int | None
+    policy: GatePolicy, held: HeldOut, comparisons: tuple[Comparison, ...], found: SliceFindings
 ) -> list[str]:
     """Say what these rows could have shown, and what was not looked at."""
     notes = []
-    among = f" in {clusters:,} clusters" if clusters else ""
+    among = f" in {held.days:,} clusters" if held.days else ""
     for each in comparisons:
         if each.other == "constant":
             continue
-        least = smallest_detectable(each.low, each.high, confidence=policy.confidence, clusters=clusters)
+        least = smallest_detectable(each.low, each.high, confidence=policy.confidence, freedom=held.freedom)
         note = (
             f"Note: with these {each.n:,} rows{among}, a true difference of {least:.4g} in {each.metric} to the "
             f"{each.other} would be noticed four times in five."
@@ -260,9 +260,9 @@ def identical(challenger: ModelVersion, champion_sha256: str | None) -> list[str
     return ["Note: the challenger is the champion itself, byte for byte."]
 
 
-def _too_coarse(policy: GatePolicy, found: Comparison, clusters: int | None) -> bool:
+def _too_coarse(policy: GatePolicy, held: HeldOut, found: Comparison) -> bool:
     """Tell whether these rows could not have shown what the policy turns on, and do not refute it either."""
-    least = smallest_detectable(found.low, found.high, confidence=policy.confidence, clusters=clusters)
+    least = smallest_detectable(found.low, found.high, confidence=policy.confidence, freedom=held.freedom)
     bound = policy.minimum_gain if policy.minimum_gain is not None else -policy.margin
     return least > policy.wanted > 0 and found.high > bound
 

@@ -6,7 +6,7 @@ from mlops_assets.statistics.inputs import StatisticsInputError, share
 
 
 def smallest_detectable(
-    low: float, high: float, *, confidence: float = 0.95, power: float = 0.8, clusters: int | None = None
+    low: float, high: float, *, confidence: float = 0.95, power: float = 0.8, freedom: float | None = None
 ) -> float:
     """Give the true difference that a test with this interval would notice with chance `power`.
 
@@ -17,7 +17,7 @@ def smallest_detectable(
         high: Its upper end.
         confidence: Confidence of that interval.
         power: Wanted chance to notice; 0.8 is four times in five.
-        clusters: How many clusters the interval was taken over, if it was.
+        freedom: Degrees of freedom of the interval, if it was taken over clusters.
 
     Raises:
         StatisticsInputError: The interval ends before it begins.
@@ -30,5 +30,5 @@ def smallest_detectable(
     if high < low:
         raise StatisticsInputError(f"The interval {low} to {high} ends before it begins.", low=low, high=high)
     tails = ((1 + share(confidence, name="confidence")) / 2, share(power, name="power"))
-    critical, beyond = (float(ndtri(tail) if clusters is None else stdtrit(clusters - 1, tail)) for tail in tails)
+    critical, beyond = (float(ndtri(tail) if freedom is None else stdtrit(freedom, tail)) for tail in tails)
     return (high - low) / (2 * critical) * (critical + beyond)

@@ -238,3 +238,41 @@ def test_means_over_days_and_their_paired_differences_are_held():
         return statistics.mean_difference(first + 0.2, second, clusters=day)[1:]
 
     assert NOMINAL[0] < covered(interval, 0.2, seed=15) < NOMINAL[1]
+
+
+DAYS = {
+    "even": lambda days: np.full(days, 20),
+    "uneven": lambda days: np.linspace(4, 36, days),
+    "very uneven": lambda days: 12 * np.exp(np.linspace(-1.5, 1.5, days)),
+}
+
+
+@pytest.mark.parametrize("sizes", DAYS)
+@pytest.mark.parametrize("days", [5, 8, 12, 30, 90])
+def test_means_over_few_days_of_unlike_size_are_held(days, sizes):
+    """From a week to three months, with days up to twenty times as large as others, whose rows share their fate."""
+    day = np.repeat(np.arange(days), DAYS[sizes](days).round().astype(int))
+
+    def interval(generator):
+        return statistics.mean_interval(
+            generator.normal(size=days)[day] + generator.normal(size=day.size), clusters=day
+        )
+
+    found = covered(interval, 0.0, seed=[17, days], rounds=6000)
+
+    assert 0.94 < found < (0.96 if sizes == "even" else 0.985)
+
+
+@pytest.mark.parametrize("sizes", ["even", "uneven"])
+def test_an_auc_over_twelve_days_is_held(sizes):
+    """As many as a fortnight's hold-out has, with noise that a day shares."""
+    day = np.repeat(np.arange(12), (5 * DAYS[sizes](12)).round().astype(int))
+
+    def interval(generator):
+        y = generator.random(day.size) < 0.3
+        shared = 0.6 * y * generator.normal(size=12)[day]  # how well hits are known differs by day
+        return statistics.auc_interval(y, y + shared + generator.normal(size=day.size), clusters=day)
+
+    truth = ndtr(1 / np.sqrt(2 + 0.36))
+
+    assert 0.93 < covered(interval, truth, seed=18, rounds=1000) < 0.975

@@ -37,6 +37,34 @@ def test_mean_interval_over_clusters_is_students_over_their_means():
     assert found == pytest.approx(expected, rel=1e-9)
 
 
+def test_over_uneven_clusters_the_spread_is_that_of_leaving_each_out():
+    """The jackknife, done by hand, and the degrees of freedom from the covariance of what is left out."""
+    generator = np.random.default_rng(3)
+    day = np.repeat(np.arange(6), [5, 80, 20, 10, 40, 25])
+    values = generator.normal(size=6)[day] + generator.normal(size=day.size)
+
+    found = mean_interval(values, clusters=day)
+
+    means = np.array([values[day != each].mean() for each in range(6)])
+    error = np.sqrt(5 / 6 * np.sum((means - values.mean()) ** 2))
+    share = np.bincount(day) / day.size
+    covariance = (np.diag(share) - np.outer(share, share)) / np.outer(1 - share, 1 - share)
+    freedom = np.trace(covariance) ** 2 / np.sum(covariance**2)
+    assert found == pytest.approx(stats.t.interval(0.95, freedom, values.mean(), error), rel=1e-9)
+
+
+def test_over_many_days_of_unlike_size_nothing_is_lost():
+    """Three months whose days differ ninefold: as wide, to one per cent, as the spread of their sums."""
+    day = np.repeat(np.arange(90), np.linspace(20, 180, 90).round().astype(int))
+    values = np.random.default_rng(5).normal(size=90)[day] + np.random.default_rng(6).normal(size=day.size)
+
+    found = mean_interval(values, clusters=day)
+
+    sums = np.bincount(day, weights=values - values.mean())
+    plain = stats.t.ppf(0.975, 89) * np.sqrt(90 / 89 * np.sum(sums**2)) / day.size
+    assert plain < (found.high - found.low) / 2 < 1.01 * plain
+
+
 def test_mean_difference_gives_the_p_value_of_the_z_test():
     """With many rows the paired t test of SciPy says the same."""
     generator = np.random.default_rng(4)
@@ -57,7 +85,7 @@ def test_smallest_detectable_is_noticed_four_times_in_five():
 
 def test_few_clusters_make_the_smallest_detectable_difference_larger():
     """With five clusters the critical value is 2.776 and the wanted chance lies .941 errors beyond it."""
-    assert smallest_detectable(-2.7764, 2.7764, clusters=5) == pytest.approx(2.7764 + 0.9410, abs=1e-3)
+    assert smallest_detectable(-2.7764, 2.7764, freedom=4) == pytest.approx(2.7764 + 0.9410, abs=1e-3)
 
 
 @pytest.mark.parametrize(
