@@ -92,8 +92,7 @@ def correct(home: str | None, table: str, day: str | None, file: Path, reason: s
     from mlops_assets.cli.redriving import correct_batch
 
     project = project_of(home)
-    rows = correct_batch(project, table, day, file=file, reason=reason, who=who, later=later)
-    click.echo(f"On record: {rows} rows from {file} stand in for what the source sent.")
+    click.echo(correct_batch(project, table, day, file=file, reason=reason, who=who, later=later))
     _drive(project, table, day, later=later)
 
 

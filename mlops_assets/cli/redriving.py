@@ -31,14 +31,16 @@ def waive_rules(
 
 def correct_batch(
     project: Project, table: str, day: str | None, *, file: Path, reason: str, who: str, later: bool
-) -> int:
-    """Put the rows of a file in the place of a batch, and give how many there are."""
+) -> str:
+    """Put the rows of a file in the place of a batch, and say what came of it."""
     folder, declared, key = batch_of(project, table, day)
     types = {name: rule.type for name, rule in contract_of(declared, key).columns.items()}
     rows = FileSource(paths=(str(file.absolute()),), types=types).read(None, variables={})
     by, at = who, now(project.home)
-    correct(declared, project.home, key, rows, folder=folder, reason=reason, by=by, at=at, later=later)
-    return int(rows.num_rows)
+    new = correct(declared, project.home, key, rows, folder=folder, reason=reason, by=by, at=at, later=later)
+    if not new:
+        return "Corrected so before; nothing new is on record."
+    return f"On record: {rows.num_rows} rows from {file} stand in for what the source sent."
 
 
 def drive(project: Project, table: str, day: str | None) -> list[str]:

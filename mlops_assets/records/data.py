@@ -80,6 +80,7 @@ class BatchQuality:
         rules: Each rule that held rows back, with how many.
         waived: Each waived rule that rows break, with how many.
         waivers: The rules that were waived by then, broken or not.
+        correction: The entry of the audit log by which people had corrected it by then; None if they had not.
         blocked: Why nothing of the batch goes on; None if it does.
         expectations: What the quality suite found, in its order; empty without a suite, or where it was not asked.
     """
@@ -92,5 +93,6 @@ class BatchQuality:
     rules: dict[str, int] = field(default_factory=dict)
     waived: dict[str, int] = field(default_factory=dict)
     waivers: tuple[str, ...] = ()
+    correction: int | None = None
     blocked: str | None = None
     expectations: tuple[ExpectationResult, ...] = ()

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.governance import Event
+from mlops_assets.orchestration.project import daily_tables
+from mlops_assets.orchestration.schedules import missing_days
 from mlops_assets_tests._shop import changed, days, orders, the_end_of
 
 ADA = "ada@shop.example"
@@ -270,6 +272,33 @@ def test_a_correction_that_was_cut_off_before_its_record_changes_nothing(new_sho
 
     assert code == 0, said
     assert new_shop.rows("validated/orders", DAY) == orders(DAY).to_pylist()
+
+
+def test_a_correction_that_was_cut_off_after_its_record_is_driven_on_by_the_next_refresh(
+    new_shop, mlops, dear, tmp_path, monkeypatch
+):
+    """Also where the clock of a replay stands still, and the same file given again is on record once."""
+    new_shop.at(the_end_of(DAY))
+    pq.write_table(orders(DAY), tmp_path / "right.parquet")
+    told = ("correct", "orders", DAY, "--file", str(tmp_path / "right.parquet"), "--reason", "sent wrong")
+    with monkeypatch.context() as patch:
+        patch.setattr("mlops_assets.cli.redriving.drive", cut_off)
+        for _ in range(2):
+            with pytest.raises(SystemError):
+                mlops(*told)
+    assert missing(new_shop) == [[DAY]]
+
+    assert not new_shop.bring_in(DAY)
+
+    assert missing(new_shop) == []
+    assert new_shop.rows("validated/orders", DAY) == orders(DAY).to_pylist()
+    assert len(record(new_shop, Event.DATA_CORRECTED)) == 1
+
+
+def missing(shop):
+    """Which days the next refresh brings in."""
+    daily = daily_tables(shop.definitions)
+    return missing_days(daily, shop.home, the_end_of(DAY), sources=shop.project.tables)
 
 
 def cut_off(*args, **kwargs):

@@ -19,13 +19,13 @@ from mlops_assets.orchestration.steps.intake.arriving import odd_volumes
 from mlops_assets.orchestration.steps.intake.contracts import NOTE, take_over
 from mlops_assets.orchestration.steps.intake.parting import parting
 from mlops_assets.orchestration.steps.intake.reopening import made_of, stamps_of
-from mlops_assets.orchestration.steps.intake.standing import Key, came, standing
+from mlops_assets.orchestration.steps.intake.standing import CORRECTION, Key, came, standing
 from mlops_assets.orchestration.steps.intake.usual import parameters_of, usual_rows
 from mlops_assets.orchestration.table_declaration import TableDeclaration
 from mlops_assets.records import BatchQuality, ExpectationResult, TableVersion
 from mlops_assets.sources import Batch, Stage
 from mlops_assets.stores.home import Home
-from mlops_assets.stores.tables import Rows
+from mlops_assets.stores.tables import WHOLE, Rows
 from mlops_assets.validation import Conformed, refused_pieces, validate
 from mlops_assets.validation.contract import STRUCTURE
 from mlops_assets.validation.report import page
@@ -107,7 +107,8 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
             _hold_whole(declared, stores, {key: (rows[key], fitted[key].faults) for key in misfits})
             _record(stores, Event.DATA_BLOCKED, declared.table, {"reasons": _reasons(misfits)}, at=at)
         sound = {key: batch for key, batch in fitted.items() if key not in misfits}
-        version = write(stores, f"raw/{declared.table}", sound, notes=stamps) if sound else None
+        notes = {key: stamps[key] | said[key].note for key in sound}
+        version = write(stores, f"raw/{declared.table}", sound, notes=notes) if sound else None
         late = {
             key: fault
             for key, batch in sound.items()
@@ -129,6 +130,7 @@ def ingest(declared: TableDeclaration, stores: Home, keys: Sequence[Key], *, fol
                 quarantined=held,
                 rules={STRUCTURE: held} if key in misfits else {},
                 waivers=tuple(sorted(said[key].waived)),
+                correction=correction.seq if (correction := said[key].correction) else None,
                 blocked=fault,
             ),
             page,
@@ -147,6 +149,7 @@ def judge(
     name = declared.table
     contract = take_over(declared, stores, at=at)
     made = made_of(stores.tables, [f"raw/{name}"], keys)
+    raw = stores.tables.contents(f"raw/{name}")
     waived = {key: said.waived for key, said in standing(stores, name, keys).items()}
     with parting(declared, stores, keys, waived, suite=suite) as parted:
         tallies = parted.tallies
@@ -176,6 +179,7 @@ def judge(
                 waived=tally.waived
                 | {each.rule: tally.rows for each in suited.get(key, ()) if each.blocks and key not in by_suite},
                 waivers=tuple(sorted(waived[key])),
+                correction=int(raw[key or WHOLE].extra.get(CORRECTION, 0)) or None,
                 blocked=blocked.get(key),
                 expectations=suited.get(key, ()),
             )

@@ -66,11 +66,12 @@ def correct(
     by: str,
     at: datetime,
     later: bool = False,
-) -> None:
-    """Let `rows` stand in for what the source gave for a batch; the next ingest takes them in.
+) -> bool:
+    """Let `rows` stand in for what the source gave for a batch, and tell whether they did not before.
 
-    That is the next refresh, unless it is for `later`. The rows are there before the entry that puts them in force, so
-    whoever finds the entry finds them.
+    The next ingest takes them in; that is the next refresh, unless it is for `later`. The rows are there before the
+    entry that puts them in force, so whoever finds the entry finds them. The same rows are not put on record again, so
+    a command that is tried again says it once.
 
     Raises:
         GovernanceError: Nobody, or no reason, is named.
@@ -89,20 +90,25 @@ def correct(
     with Stage(stores.root) as stage:
         _, instead_of = from_source(declared, stage, key, variables=variables_of(declared, stores, folder))
     kept = write(stores, f"corrected/{declared.table}", {key: fitted})
-    stores.state.audit_append(
-        Event.DATA_CORRECTED,
-        actor=by,
-        subject=subject(declared.table, key),
-        data={
-            "rows": rows.num_rows,
-            "sha256": kept.partitions[key] if key else kept.sha256,
-            "version": kept.version,
-            "instead_of": instead_of,
-            "reason": reason,
-            **({LATER: True} if later else {}),
-        },
-        at=at,
-    )
+    about = {"sha256": kept.partitions[key] if key else kept.sha256, "instead_of": instead_of}
+    with stores.state.together():
+        before = standing(stores, declared.table, [key])[key]
+        if before.correction and not before.waived and about.items() <= before.correction.data.items():
+            return False
+        stores.state.audit_append(
+            Event.DATA_CORRECTED,
+            actor=by,
+            subject=subject(declared.table, key),
+            data={
+                "rows": rows.num_rows,
+                "version": kept.version,
+                "reason": reason,
+                **about,
+                **({LATER: True} if later else {}),
+            },
+            at=at,
+        )
+    return True
 
 
 def needs_source(declared: TableDeclaration, stores: Home, key: Key) -> bool:

@@ -21,6 +21,7 @@ from mlops_assets.stores.home import Home
 
 Key = str | None
 LATER = "later"  # in an entry's data: on record only
+CORRECTION = "correction"  # noted with a raw partition: the entry of the correction that it was taken in under
 SAID = (Event.DATA_WAIVED, Event.DATA_CORRECTED)
 """What people say of batches."""
 
@@ -38,8 +39,13 @@ class Standing:
 
     def waits(self, judged: BatchQuality) -> bool:
         """Tell whether more is in force than a batch was last judged by."""
-        corrected = self.correction is not None and self.correction.at > judged.at
+        corrected = self.correction is not None and self.correction.seq != judged.correction
         return corrected or self.waived != frozenset(judged.waivers)
+
+    @property
+    def note(self) -> dict[str, str]:
+        """Give what to note of rows that come in while this is in force, so that whoever judges them knows."""
+        return {CORRECTION: str(self.correction.seq)} if self.correction else {}
 
 
 def standing(stores: Home, table: str, keys: Iterable[Key]) -> Mapping[Key, Standing]:
