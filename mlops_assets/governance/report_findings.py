@@ -83,7 +83,8 @@ def cell(metric: Metric | None) -> str:
     if metric is None:
         return "–"
     value, _, reach = measured(metric).partition(" (")
-    return f"{value}<small>{reach.removesuffix(')')}</small>" if reach else value
+    ends = reach.removesuffix(")").replace(" %", "&nbsp;%")  # where a phone breaks the line, no sign stands alone
+    return f"{value}<small>{ends}</small>" if reach else value
 
 
 def _slice(part: SliceResult, ends: tuple[float, float], whole: float | None) -> tuple[str, str, str, str]:

@@ -37,7 +37,12 @@ code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere }
 svg { display: block; overflow: visible } polyline { fill: none; stroke: var(--dim); stroke-width: 1.2 }
 .dot { fill: var(--ink) } .bad { fill: var(--bad) } .ground { fill: var(--panel) } .good { fill: var(--good) }
 .held { fill: var(--held) } .stopped { fill: var(--stopped) }
-a { color: var(--first) } a:hover .ground { fill: var(--line) } .scroll { overflow-x: auto }
+a { color: var(--first) } a:hover .ground { fill: var(--line) }
+.scroll { overflow-x: auto; --shadow: color-mix(in srgb, var(--ink) 28%, transparent);
+  background: linear-gradient(to right, var(--paper) 40%, transparent) left / 36px 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 36px 100% no-repeat local,
+    linear-gradient(to right, var(--shadow), transparent) left / 10px 100% no-repeat,
+    linear-gradient(to left, var(--shadow), transparent) right / 10px 100% no-repeat }
 .key::before { content: ""; display: inline-block; width: 10px; height: 10px; margin: 0 5px 0 14px; border-radius: 2px;
   background: var(--tone) }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 28px 36px;
@@ -65,7 +70,8 @@ details.near summary { font-weight: 400; color: var(--dim) }
 ul { margin: 6px 0; padding-left: 20px } li { margin: 4px 0 }
 @media (max-width: 560px) { body { padding: 20px 16px 48px } h1 { font-size: 20px } dd { font-size: 19px }
   dl { grid-template-columns: 1fr 1fr } .chart text { font-size: 14px }
-  td:first-child { min-width: 112px }
+  th, td { padding-right: 8px } th { font-size: 12px } td { font-size: 14px } td small { font-size: 12px }
+  td.number small { white-space: normal } td:first-child { min-width: 104px }
   td:has(> .bar), td:has(> .spread) { width: 30% } .spread { min-width: 84px; margin: 6px 0 0 4px } }
 @media print { body { max-width: none; padding: 0; font-size: 12px } h2 { break-after: avoid }
   details::details-content { content-visibility: visible; display: block }
