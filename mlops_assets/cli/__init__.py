@@ -1,6 +1,8 @@
 """`mlops`: the commands, in the order of the lifecycle. Each is a thin call of the rooms below."""
 
+import errno
 import signal
+import sqlite3
 import sys
 
 import click
@@ -57,7 +59,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        meant = _meant(error)
+        meant = _meant(error) or _refused(error)
         if meant is None:
             raise
         click.echo(f"mlops: {meant}", err=True)
@@ -69,6 +71,23 @@ def _meant(error: BaseException | None) -> MlopsError | None:
     while error is not None and not isinstance(error, MlopsError):
         error = error.__cause__
     return error
+
+
+def _refused(error: BaseException | None) -> str | None:
+    """Say what a database file refused that is Dagster's, or a disk; None if it is neither."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError):
+            from mlops_assets.stores._database import database_remedy
+
+            return (
+                f"Dagster's records of this home could not be read or written: {error}. {database_remedy(str(error))}"
+            )
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            from mlops_assets.stores._atomic import remedy
+
+            return f"{error.filename or 'A file'} could not be written: {remedy(error)}."
+        error = error.__cause__
+    return None
 
 
 __all__ = ["cli", "main"]

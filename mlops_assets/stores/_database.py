@@ -67,17 +67,19 @@ class Database:
             where = self.url.render_as_string(hide_password=True)
             raise StoreError(
                 f"The database {where} refused: {cause}. It holds {self._holds}, so nothing goes on without it. "
-                f"{_remedy(cause)}",
+                f"{database_remedy(cause)}",
                 url=where,
                 cause=cause,
             ) from error
 
 
-def _remedy(cause: str) -> str:
+def database_remedy(cause: str) -> str:
+    """Say what to do about what a database gave as its reason."""
     remedies = {
         "locked": f"Some process has held its write lock for {LOCK_TIMEOUT_S:.0f} s; find it (`fuser` on the file).",
         "lock timeout": f"Some process has held its write lock for {LOCK_TIMEOUT_S:.0f} s; see pg_stat_activity.",
         "full": "Make room on its disk, then try again; nothing was half written.",
+        "disk i/o": "Its disk is full or failing (`df` tells): make room, then try again; nothing was half written.",
         "no space": "Make room on its disk, then try again; nothing was half written.",
         "readonly": "Give this user the right to write the file and its folder.",
         "unable to open": "Check that its folder exists and that this user may write there.",

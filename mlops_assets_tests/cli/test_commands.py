@@ -1,7 +1,10 @@
 """The commands that people act with: what they say, what they leave on record, and what they say no to."""
 
+import errno
 import json
+import re
 import signal
+import sqlite3
 import sys
 
 import click
@@ -88,6 +91,32 @@ def test_a_model_that_is_not_there_is_told_with_the_nearest(mlops):
 
     assert said.code == 1
     assert said.err.startswith("mlops: model 'come_back' is not known. Did you mean 'comes_back'?")
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (
+            sqlite3.OperationalError("database or disk is full"),
+            "Dagster's records .* Make room on its disk",
+        ),
+        (sqlite3.OperationalError("disk I/O error"), "Dagster's records .* full or failing"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.log"), "a.log could not be written: the disk is full"),
+    ],
+)
+def test_a_full_disk_is_told_in_words_by_whoever_meets_it(mlops, monkeypatch, cause, words):
+    """Dagster keeps its own records beside ours, and says nothing of what to do."""
+
+    def refuse(self, *, now):
+        raise RuntimeError("as a library wraps it") from cause
+
+    monkeypatch.setattr("mlops_assets.cli.project.Project.refresh_whole_tables", refuse)
+
+    said = mlops("refresh")
+
+    assert said.code == 1
+    assert re.search(words, said.err)
     assert "Traceback" not in said.err
 
 

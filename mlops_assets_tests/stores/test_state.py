@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -506,6 +508,38 @@ def test_a_writer_waits_for_another_writer(state, url):
     run_together(2, hold)
 
     assert state.audit_verify() == 1
+
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from datetime import UTC, datetime
+from mlops_assets.errors import StoreError
+from mlops_assets.stores.state import StateStore
+file = Path(sys.argv[1])
+state = StateStore(f"sqlite:///{file}")
+note = dict(actor="ada", subject={}, at=datetime(2024, 1, 1, tzinfo=UTC))
+state.audit_append("data.waived", data={}, **note)
+resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, resource.RLIM_INFINITY))
+try:
+    state.audit_append("data.waived", data={"rules": ["x" * 1000] * 1000}, **note)
+except StoreError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+state.audit_append("data.waived", data={}, **note)
+print(state.audit_verify())
+"""
+
+
+def test_a_disk_without_room_keeps_what_was_there_and_is_told_with_what_to_do(tmp_path):
+    """A file that may not grow; once it may, writing goes on, and nothing of the entry that had no room is there."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, str(tmp_path / "state.sqlite")], capture_output=True, text=True, check=True
+    )
+
+    refusal, count = done.stdout.splitlines()
+    assert "Its disk is full or failing" in refusal
+    assert count == "2"
 
 
 def test_opening_waits_while_another_process_switches_the_file_to_wal(tmp_path):
