@@ -83,6 +83,8 @@ class BatchQuality:
         correction: The entry of the audit log by which people had corrected it by then; None if they had not.
         blocked: Why nothing of the batch goes on; None if it does.
         expectations: What the quality suite found, in its order; empty without a suite, or where it was not asked.
+        asked: Each rule that all rows were held to, with what it asks for; empty where the batch never came so far.
+        contract: The version of the contract that has these rules.
     """
 
     table: str
@@ -96,3 +98,5 @@ class BatchQuality:
     correction: int | None = None
     blocked: str | None = None
     expectations: tuple[ExpectationResult, ...] = ()
+    asked: dict[str, str] = field(default_factory=dict)
+    contract: int | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from mlops_assets.pages import document
+from mlops_assets.pages import document, table
 from mlops_assets.records import BatchQuality, ExpectationResult
 from mlops_assets.validation.trend import Bar, Point, bars, line
 
@@ -55,17 +55,47 @@ def _figures(quality: BatchQuality) -> str:
 
 
 def _rules(quality: BatchQuality) -> str:
-    if not quality.rules and not quality.waivers:
+    """Lay out every rule that rows were held to and what people waived, with those that are broken first."""
+    broken = quality.rules | quality.waived
+    names = {**quality.asked, **quality.rules, **dict.fromkeys(quality.waivers)}
+    if not names:
         return ""
-    found = [(rule, count, "holds them back") for rule, count in quality.rules.items()]
-    found += [(rule, quality.waived.get(rule, 0), "waived") for rule in quality.waivers]
-    lines = "".join(
-        f"<tr><td><code>{escape(rule)}</code></td><td class=number>{count:,}</td>"
-        f"<td class=number>{count / max(1, quality.rows):.2%}</td><td>{what}</td></tr>"
-        for rule, count, what in sorted(found, key=lambda each: -each[1])
+    version = f", version {quality.contract}" if quality.contract else ""
+    lines = [
+        (
+            _rule(name, quality),
+            f"{quality.rows:,}" if name in quality.asked or name in quality.rules else "–",
+            f"{broken.get(name, 0):,}",
+            f"{broken.get(name, 0) / max(1, quality.rows):.2%}",
+            _fate(name, quality),
+        )
+        for name in sorted(names, key=lambda name: -broken.get(name, 0))
+    ]
+    head = ("rule", "rows looked at", "rows that break it", "share", "")
+    return f"<h2>Rules of the contract{version}</h2>{_counted(quality)}{table(head, lines, numbers=(1, 2, 3))}"
+
+
+def _counted(quality: BatchQuality) -> str:
+    """Say how many rules there are and how many are broken, where that was noted."""
+    if not quality.asked:
+        return ""
+    found = sum(name in quality.rules or name in quality.waived for name in quality.asked)
+    said = f"{found or 'none'} {'is' if found == 1 else 'are'} broken"
+    return (
+        f"<p class=dim>Every row was held to each of {len(quality.asked)} rules; {said}. A value that is missing "
+        "where it may be breaks none.</p>"
     )
-    head = "<tr><th>rule</th><th class=number>rows that break it</th><th class=number>share</th><th></th></tr>"
-    return f"<h2>Rules of the contract</h2><table>{head}{lines}</table>"
+
+
+def _rule(name: str, quality: BatchQuality) -> str:
+    demand = quality.asked.get(name, "")
+    return f"<code>{escape(name)}</code>{f'<small>{escape(demand)}</small>' if demand else ''}"
+
+
+def _fate(name: str, quality: BatchQuality) -> str:
+    if name in quality.rules:
+        return "<span class=failed>holds them back</span>"
+    return "<span class=warns>waived</span>" if name in quality.waivers else "<span class=met>kept</span>"
 
 
 def _expectations(quality: BatchQuality, history: Sequence[tuple[str, BatchQuality]]) -> str:

@@ -56,6 +56,11 @@ def broken_rules(frame: pl.DataFrame, contract: Contract, *, about: tuple[About,
     return found
 
 
+def demands(contract: Contract) -> dict[str, str]:
+    """Give each rule of `contract` with what it asks for, in words."""
+    return {name: demand for name, (demand, _) in CompiledContract(contract).demands.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """A rule about one row: `holds` says of each whether it keeps it, and is never null."""

@@ -41,6 +41,16 @@ def test_a_sound_batch_goes_all_the_way(new_shop, refresh):
     assert not new_shop.home.tables.exists("quarantine/orders")
 
 
+def test_the_rules_a_sound_batch_was_held_to_are_on_record(new_shop, refresh):
+    """Whoever answers for the data reads which they were, of which contract, and that none is broken."""
+    refresh()
+
+    found = new_shop.home.quality.newest("orders", DAY)
+    assert (found.contract, found.rules) == (1, {})
+    assert found.asked["amount.max"] == "amount must be at most 100"
+    assert {"order_id.unique", "branch.isin", "returned.nullable"} < set(found.asked)
+
+
 def test_bad_rows_are_held_with_their_reasons_and_nothing_good_is_lost(new_shop, refresh):
     """Each row is in exactly one of validated and quarantine; raw keeps the batch as it came."""
     bad = changed(changed(orders(DAY), "amount", {3: 1e6, 4: -1.0}), "branch", {4: "west"})

@@ -53,6 +53,25 @@ def test_a_page_says_what_was_found():
     assert "let through in part" in text
 
 
+def test_a_page_lists_the_rules_that_are_kept_too():
+    """With what each asks for, how many rows were looked at and how many broke it; the broken ones stand first."""
+    asked = {"dest.regex": "dest must match [A-Z]{3}", "flight.min": "flight must be at least 1", "a.max": "at most 9"}
+
+    text = made(
+        batch(rows=1930, quarantined=31, rules={"flight.min": 31}, waivers=("a.max", "volume"), asked=asked, contract=4)
+    )
+
+    rules = text.partition("Rules of the contract, version 4")[2].partition("</table>")[0]
+    lines = [re.sub("<[^>]+>", "|", line).strip("|") for line in rules.split("<tr>")[2:]]
+    assert "Every row was held to each of 3 rules; 1 is broken." in rules
+    assert [re.sub(r"\|+", " | ", line) for line in lines] == [
+        "flight.min | flight must be at least 1 | 1,930 | 31 | 1.61% | holds them back",
+        "dest.regex | dest must match [A-Z]{3} | 1,930 | 0 | 0.00% | kept",
+        "a.max | at most 9 | 1,930 | 0 | 0.00% | waived",
+        "volume | – | 0 | 0.00% | waived",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

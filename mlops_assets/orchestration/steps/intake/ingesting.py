@@ -146,6 +146,8 @@ def judge(
     What people waived of a batch holds none of its rows back. The good rows are committed last, with a note of what
     they were parted from and what was held: a batch that was killed on its way there is found by that (`reopening`).
     """
+    from mlops_assets.validation.rules import demands  # pandera takes seconds to load
+
     name = declared.table
     contract = take_over(declared, stores, at=at)
     made = made_of(stores.tables, [f"raw/{name}"], keys)
@@ -167,6 +169,7 @@ def judge(
             if suite and (failed := [each for each in results if each.blocks and each.rule not in waived[key]])
         }
         held = parted.hold()
+        asked = demands(declared.contract)
         blocked = by_contract | by_suite
         found = {
             key: BatchQuality(
@@ -182,6 +185,8 @@ def judge(
                 correction=int(raw[key or WHOLE].extra.get(CORRECTION, 0)) or None,
                 blocked=blocked.get(key),
                 expectations=suited.get(key, ()),
+                asked={} if tally.structural else asked,
+                contract=declared.contract.version,
             )
             for key, tally in tallies.items()
         }
