@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError, examples
 from mlops_assets.records import TableVersion, Trial, Window
+from mlops_assets.stores._atomic import checked_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,7 +80,8 @@ class Tracking:
     ) -> tuple[str, str | None]:
         """Log one training as a finished run and register its bundle; give the run's id and the address of its page.
 
-        A bundle is logged once: of a training that is done again, because it was killed, the first run is given.
+        A bundle is logged once: of a training that is done again, because it was killed, the first run is given. Two
+        trainings of a model on one home are logged one after the other.
 
         Args:
             model: Names the experiment and the registered model.
@@ -103,7 +105,7 @@ class Tracking:
             )
         bundle_sha256 = sha256_parts({name: sha256_bytes(part) for name, part in artifacts.items()})
         tags = {**tags, BUNDLE_TAG: bundle_sha256}
-        with self._refusals():
+        with self._refusals(), self._alone(model):
             client = self._client()
             experiment = self._experiment(client, model, about)
             end_killed_runs(client, [experiment])
@@ -203,6 +205,14 @@ class Tracking:
             self._known_client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         return self._known_client
 
+    @contextmanager
+    def _alone(self, model: str) -> Iterator[None]:
+        """Hold the model's lock; the kernel lets go of it when the process dies."""
+        self._artifact_root.mkdir(parents=True, exist_ok=True)
+        with (self._artifact_root / f".{checked_name('model', model)}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def _experiment(self, client: "MlflowClient", model: str, about: str) -> str:
         from mlflow.exceptions import MlflowException
 
@@ -266,8 +276,8 @@ def make_database(uri: str, artifact_root: str | Path) -> None:
 def end_killed_runs(client: "MlflowClient", experiments: Sequence[str] | None = None) -> None:
     """End runs that stand as running because the process that logged them was killed; of all models unless told.
 
-    Logging takes seconds, and one training at a time is done for a model. A run that is being logged all the same, from
-    another host, says itself how it ended when it does.
+    Logging takes seconds, and on a home one training at a time is logged for a model. A run that is being logged all
+    the same, from another host, says itself how it ended when it does.
     """
     among = [found.experiment_id for found in client.search_experiments()] if experiments is None else experiments
     for run in client.search_runs(list(among), "attributes.status = 'RUNNING'"):

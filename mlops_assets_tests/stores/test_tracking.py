@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -209,6 +210,16 @@ def test_a_training_done_again_is_the_run_it_was(tracking):
     assert len(tracking._client().search_model_versions("name = 'again'")) == 1
 
 
+def test_two_trainings_of_a_bundle_at_once_are_logged_once(tracking):
+    """As by two commands on one home: the second waits for the first, and finds it."""
+    other = Tracking(tracking.uri, tracking._artifact_root)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(train, each, "at_once") for each in (tracking, other)]
+
+    assert len({done.result()[0] for done in both}) == 1
+    assert len(tracking._client().search_model_versions("name = 'at_once'")) == 1
+
+
 @pytest.fixture
 def cut_short(tracking) -> str:
     """A run whose process was killed before it had logged all."""
@@ -242,11 +253,11 @@ def test_a_start_ends_the_runs_of_killed_processes_and_leaves_those_of_people(tr
 
 def test_a_run_killed_after_its_version_was_registered_is_whole(tracking):
     """Registering is the last thing done, so the run lacks nothing but its end."""
-    run_id, _ = train(tracking, "registered and killed")
+    run_id, _ = train(tracking, "registered_and_killed")
     client = tracking._client()
     client.update_run(run_id, status="RUNNING")
 
-    again, _ = train(tracking, "registered and killed")
+    again, _ = train(tracking, "registered_and_killed")
 
     assert again == run_id
     assert client.get_run(run_id).info.status == "FINISHED"
