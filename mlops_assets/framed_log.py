@@ -32,6 +32,7 @@ class FramedFile:
             OSError: There is one already, or there is none to go on with.
         """
         self.path, self.size, self.dirty = path, resume_at or 0, False
+        self._new = resume_at is None
         self._syncing = threading.Lock()  # a file must not be closed, and its number reused, while it is being synced
         path.parent.mkdir(parents=True, exist_ok=True)
         new = os.O_CREAT | os.O_EXCL if resume_at is None else 0
@@ -67,9 +68,11 @@ class FramedFile:
             self._release()
 
     def abandon(self) -> None:
-        """Cut off what the last append left half-written and write no more here."""
+        """Cut off what the last append left half-written and write no more here; a new file of nothing is deleted."""
         try:
             os.ftruncate(self._file, self.size)
+            if self._new and not self.size:  # a disk that is full for an hour would be full of empty files
+                self.path.unlink(missing_ok=True)
         except OSError:
             _log.warning("could not cut the torn end of %s; it will be dropped on reading", self.path)
         self._release()

@@ -133,8 +133,9 @@ class PredictionLogWriter:
             raise StoreError(f"{day!r} is no event day; give YYYY-MM-DD.", day=day)
         if len(self._open) >= OPEN_SEGMENTS:
             self._open.pop(next(iter(self._open))).close()
-        segment = self._open[day] = FramedFile(self.folder / day / f"{self._writer}-{self._sequence:06d}.log")
-        self._sequence += 1
+        path = self.folder / day / f"{self._writer}-{self._sequence:06d}.log"
+        self._sequence += 1  # also where beginning it fails, or its name would be taken for ever
+        segment = self._open[day] = FramedFile(path)
         return segment
 
     def _sync_often(self) -> None:

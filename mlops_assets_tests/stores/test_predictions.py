@@ -160,12 +160,13 @@ def test_a_full_disk_is_told_and_writing_goes_on_after_it(tmp_path):
         log = PredictionLogWriter({str(tmp_path)!r}, "late", fsync_interval_s=60)
         log.append({DAY!r}, b"before")
         resource.setrlimit(resource.RLIMIT_FSIZE, (30, resource.RLIM_INFINITY))
-        try:
-            log.append({DAY!r}, b"refused" * 10)
-        except StoreError as error:
-            assert "Free disk space" in str(error), error
-        else:
-            raise SystemExit("a full disk went unnoticed")
+        for _ in range(5):
+            try:
+                log.append({DAY!r}, b"refused" * 10)
+            except StoreError as error:
+                assert "Free disk space" in str(error), error
+            else:
+                raise SystemExit("a full disk went unnoticed")
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         log.append({DAY!r}, b"after")
         log.close()
@@ -174,6 +175,25 @@ def test_a_full_disk_is_told_and_writing_goes_on_after_it(tmp_path):
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
 
     assert read(tmp_path) == [b"before", b"after"]
+    assert len(list((tmp_path / "late" / DAY).iterdir())) == 2  # a disk that stays full gets no file for each try
+
+
+def test_a_file_that_could_not_be_begun_keeps_no_later_one_from_it(tmp_path, monkeypatch):
+    """Its name is not tried again: it may be there by then."""
+
+    def broken(folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    log = PredictionLogWriter(tmp_path, "late", fsync_interval_s=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlops_assets.framed_log.sync_folder", broken)
+        with pytest.raises(StoreError, match="Input/output error"):
+            log.append(DAY, b"refused")
+
+    log.append(DAY, b"after")
+    log.close()
+
+    assert read(tmp_path) == [b"after"]
 
 
 def test_a_disk_that_cannot_sync_is_told_at_the_next_append(tmp_path, monkeypatch):
