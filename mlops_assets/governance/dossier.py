@@ -85,6 +85,7 @@ def build_dossier(evidence: Evidence) -> dict[str, bytes]:
         "charter": evidence.charter.model_dump(),
         "business_value": dict(evidence.business_value),
         "importance": evidence.importance,
+        **({"explained_rows": evidence.explained_rows} if evidence.explained_rows else {}),
         **({"unexplained": evidence.unexplained} if evidence.unexplained else {}),
     }
     try:

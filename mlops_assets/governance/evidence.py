@@ -14,8 +14,8 @@ from mlops_assets.records import EvaluationReport, ModelVersion, TrainingSet
 class Evidence:
     """Facts and texts about exactly one version; `business_value` holds the numbers declared for it, by name.
 
-    `predicts` and `label` say what is forecast, and how that is counted. `unexplained` says why single decisions of
-    this version have no exact explanation; empty where they have.
+    `importance` is that of `explained_rows` held-out rows. `predicts` and `label` say what is forecast, and how that is
+    counted. `unexplained` says why single decisions of this version have no exact explanation; empty where they have.
 
     Raises:
         GovernanceError: The evaluation or the training set is another version's.
@@ -28,6 +28,7 @@ class Evidence:
     owners: tuple[str, ...] = ()
     business_value: Mapping[str, float | int | str | None] = field(default_factory=dict)
     importance: tuple[Importance, ...] = ()
+    explained_rows: int = 0
     unexplained: str = ""
     predicts: str = ""
     label: str = ""

@@ -117,7 +117,8 @@ def _features(evidence: Evidence) -> str:
         origin = {feature.name: feature.origin.replace("_", " ") for feature in spec.features}
         rows = ((i.feature, origin.get(i.feature, ""), f"{100 * i.share:.1f} %") for i in shown)
         measured = "change when its values are shuffled" if evidence.unexplained else "contribution"
-        parts.append(f"How much each moves the score (share of the mean absolute {measured}):")
+        of = f" of {_count(evidence.explained_rows)} held-out decisions" if evidence.explained_rows else ""
+        parts.append(f"How much each moves the score{of} (share of the mean absolute {measured}):")
         parts.append(_table(("Feature", "Comes from", "Share"), rows))
         if rest := evidence.importance[TOP_FEATURES:]:
             parts.append(f"{len(rest)} more share {100 * sum(i.share for i in rest):.1f} %.")

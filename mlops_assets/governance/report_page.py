@@ -191,8 +191,9 @@ def _looks_at(judged: Judged) -> str:
     ]
     rest = sum(share for _, share in ranked[LEADING:])
     more = f"<p class=dim>{len(ranked) - LEADING} more share {percent(rest)}.</p>" if len(ranked) > LEADING else ""
+    of = f" of {judged.portrait.explained_rows:,} {escape(judged.things)}" if judged.portrait.explained_rows else ""
     return (
-        "<h2>What it looks at</h2><p class=dim>How much each moves scores, as a share of all movement.</p>"
+        f"<h2>What it looks at</h2><p class=dim>How much each moves the scores{of}, as a share of all movement.</p>"
         f"{pages.table(('', '', ''), rows[:LEADING], numbers=(1,))}{more}"
     )
 

@@ -230,8 +230,8 @@ class Portrait:
     """What a judged version is shown by, beside the numbers it is judged by.
 
     `curves` are named by what they show, then by whose they are: `challenger`, `champion` or `baseline`. `gains` are
-    differences in what a business owner counts in. `importance` ranks features by their share in moving scores, empty
-    where a trainer cannot explain.
+    differences in what a business owner counts in. `importance` ranks features by their share in moving the scores of
+    so many held-out rows; of how many was not noted always.
     """
 
     model: str
@@ -239,3 +239,4 @@ class Portrait:
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
     gains: tuple[Comparison, ...] = ()
     importance: tuple[tuple[str, float], ...] = ()
+    explained_rows: int = 0

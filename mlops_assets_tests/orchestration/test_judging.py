@@ -1,5 +1,6 @@
 """A model that is calibrated and looked at closely, from its declaration to the endpoint."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from mlops_assets.features.join import DECISION_TIME
 from mlops_assets.governance import Event
 from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, training_rows_of
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
-from mlops_assets.records import EvaluationReport
+from mlops_assets.records import EvaluationReport, Portrait
 from mlops_assets.scoring import CALIBRATION_PART
 from mlops_assets.serving.served_model import ServedModel
 from mlops_assets.training import trainer_named
@@ -120,3 +121,17 @@ def test_a_hold_out_that_tells_nothing_ends_in_a_verdict(shop, tmp_path, kind, v
     event = {"fail": Event.GATE_REFUSED, "review": Event.GATE_LEFT_OPEN}[verdict]
     assert [each.event for each in shop.home.state.audit_entries(model=name)].count(event) == 1
     assert shop.home.releases.current(MODEL) == live
+
+
+def test_report_and_model_card_name_the_same_shares(shop):
+    """Of as many held-out decisions, which both say, once the dossier has looked at more than the gate did."""
+    bundle = shop.home.releases.current(MODEL).bundle_sha256
+    portrait = shop.home.records.get(("portraits", MODEL), bundle, Portrait)
+    facts = json.loads((shop.home.root / "dossiers" / MODEL / bundle / "dossier.json").read_text())
+    card = (shop.home.root / "dossiers" / MODEL / bundle / "model_card.md").read_text()
+
+    page = shop.home.report_path(MODEL, bundle).read_text()
+
+    assert [(each["feature"], each["share"]) for each in facts["importance"]] == list(portrait.importance)
+    assert "How much each moves the scores of 416 orders" in page
+    assert "How much each moves the score of 416 held-out decisions" in card

@@ -1,5 +1,7 @@
 """The evaluation report of a version: what it is drawn from, the page, and where both rest."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +54,15 @@ def portray(
     if champion is not None:
         scores["champion"] = champion
     terms = declared.gate.terms(declared.value, classes=declared.classes, clusters=days_of(held))
-    ranked, _ = what_moves(bundle, vectors[spread_over(len(vectors), EXPLAINED_ROWS)])
+    explained = spread_over(len(vectors), EXPLAINED_ROWS)
+    ranked, _ = what_moves(bundle, vectors[explained])
     made = Portrait(
         model=folder.name,
         bundle_sha256=bundle.sha256,
         curves=curves(declared.task, y, scores, terms, classes=declared.classes),
         gains=gains(declared.task, y, scores, terms, other="baseline" if champion is None else "champion"),
         importance=tuple((each.feature, each.share) for each in ranked),
+        explained_rows=len(explained),
     )
     stores.records.put(("portraits", folder.name), bundle.sha256, made)
     return made
@@ -71,6 +75,20 @@ def what_moves(bundle: LoadedBundle, vectors: npt.NDArray[np.float64]) -> tuple[
         return global_importance(bundle.contributions(vectors), names), ""
     except UnexplainedError as reason:
         return shuffled_importance(bundle.score, vectors, names, seed=SHUFFLE_SEED), str(reason)
+
+
+def explain_better(
+    folder: ModelFolder, stores: Home, bundle_sha256: str, importance: Sequence[Importance], *, rows: int
+) -> None:
+    """Put what a dossier found about the features, on more rows, into the portrait too, and write the page anew."""
+    name = folder.name
+    portrait = stores.records.find(("portraits", name), bundle_sha256, Portrait)
+    shares = tuple((each.feature, each.share) for each in importance)
+    if portrait is None or (portrait.importance, portrait.explained_rows) == (shares, rows):
+        return
+    better = replace(portrait, importance=shares, explained_rows=rows)
+    stores.records.put(("portraits", name), bundle_sha256, better)
+    show_report(folder, stores, bundle_sha256)
 
 
 def judged(folder: ModelFolder, stores: Home, bundle_sha256: str) -> Judged:

@@ -19,7 +19,7 @@ from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, som
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.fitting.noting import PIPELINE, note
 from mlops_assets.orchestration.steps.gate.judging import vectors_of
-from mlops_assets.orchestration.steps.gate.reporting import what_moves
+from mlops_assets.orchestration.steps.gate.reporting import explain_better, what_moves
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release
@@ -46,7 +46,8 @@ def write_dossier(
         )
     bundle = LoadedBundle.of(stores, folder.name, version.sha256)
     held = training_rows_of(stores, training_set, part=HOLDOUT)
-    importance, unexplained = what_moves(bundle, vectors_of(bundle, some_of(held, EXPLAINED_ROWS), stores))
+    explained = some_of(held, EXPLAINED_ROWS)
+    importance, unexplained = what_moves(bundle, vectors_of(bundle, explained, stores))
     evidence = Evidence(
         evaluation=report,
         training_set=training_set,
@@ -55,12 +56,14 @@ def write_dossier(
         owners=(declared.owner,) if declared.owner else (),
         business_value=declared.value.model_dump() if declared.value else {},
         importance=importance,
+        explained_rows=explained.num_rows,
         unexplained=unexplained,
         predicts=declared.description,
         label=folder.label_meaning,
     )
     files = build_dossier(evidence)
     path = stores.write_dossier(folder.name, version.sha256, files)
+    explain_better(folder, stores, version.sha256, importance, rows=explained.num_rows)
     made = dossier_record(evidence, files, path=str(path))
     stores.records.put(("dossiers", folder.name), version.sha256, made)
     note(
