@@ -132,7 +132,7 @@ def refresh(home: str | None, first: datetime | None, last: datetime | None) -> 
 
     Without FIRST, every day that is not in yet; tables without days are read whole either way.
     """
-    from mlops_assets.cli.showing import telling_quarantines
+    from mlops_assets.cli.showing import show_other_definitions, telling_quarantines
     from mlops_assets.orchestration.project import daily_tables
     from mlops_assets.orchestration.resources import now
     from mlops_assets.orchestration.schedules import missing_days
@@ -153,6 +153,7 @@ def refresh(home: str | None, first: datetime | None, last: datetime | None) -> 
             count = ((last or first) - first).days + 1
             days = [(first + timedelta(days=n)).date().isoformat() for n in range(count)]
         _bring_in(project, [days] if first else missing_days(daily, project.home, time, sources=project.tables), time)
+    show_other_definitions(project)
     click.echo("It is in." if first else f"Everything that arrived by {time:%Y-%m-%d %H:%M} UTC is in.")
 
 

@@ -8,9 +8,11 @@ from rich.table import Table
 
 from mlops_assets.cli.printing import console
 from mlops_assets.cli.project import Project
+from mlops_assets.features.redefinition import computation_of
 from mlops_assets.governance import Event, gaps
 from mlops_assets.orchestration.freshness import Inputs, stale
 from mlops_assets.orchestration.resources import now, replay_time
+from mlops_assets.orchestration.steps.live.redefined import not_of_one
 from mlops_assets.records import AuditEntry, PerformanceReport
 
 
@@ -68,6 +70,14 @@ def telling_quarantines(project: Project) -> Iterator[None]:
                 table, rules = entry.subject["table"], entry.data["rules"].items()
                 why = ", ".join(f"{rule} {count}" for rule, count in rules)
                 click.echo(f"{entry.data['rows']} rows of {table} went to quarantine/{table}: {why}")
+
+
+def show_other_definitions(project: Project) -> None:
+    """Tell which days of views were computed by another definition than declared, and which live model learnt one."""
+    for name, (_, view) in project.views.items():
+        if project.home.tables.exists(f"features/{name}"):
+            for said in not_of_one(project.home, computation_of(view)):
+                click.echo(f"beware: {said}")
 
 
 def show_audit(project: Project, model: str | None) -> None:

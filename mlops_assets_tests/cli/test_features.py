@@ -45,6 +45,21 @@ def listed(shop, *, now):
     return catalogue([view for _, view in shop.project.views.values()], shop.project.models, shop.home, now=now)
 
 
+def test_days_of_another_definition_are_told_by_whoever_brings_days_in_or_looks(shop, mlops, monkeypatch):
+    """With the live version that learnt it; by the lists of features, too."""
+    folder, declared = shop.project.views["branch_returns"]
+    changed = declared.model_copy(update={"sql": declared.sql.replace("returned AS", "NOT returned AS")})
+    views = {"branch_returns": (folder, changed)}
+    monkeypatch.setattr("mlops_assets.cli.project.Project.views", views)
+    monkeypatch.setattr("mlops_assets.cli.project.Project.refresh_whole_tables", lambda project, *, now: [])
+
+    brought, looked = mlops("refresh").out, mlops("features", "branch_returns").out
+
+    for said in (brought, looked):
+        assert "28 of the days of features/branch_returns" in said
+        assert f"{MODEL} v1, which is live, learnt return_rate_7d (its SQL)" in " ".join(said.split())
+
+
 def test_the_catalogue_says_who_uses_a_view_and_what_it_is_worth(shop, mlops):
     """The version that is live, the rows its decisions found, and the share of its dossier's importance."""
     decided(shop)

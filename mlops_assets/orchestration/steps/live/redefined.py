@@ -2,6 +2,7 @@
 
 import msgspec
 
+from mlops_assets.digests import sha256_json
 from mlops_assets.errors import examples
 from mlops_assets.features.redefinition import computed_otherwise
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
@@ -21,7 +22,7 @@ def not_of_one(stores: Home, now: ViewComputation) -> list[str]:
         *([told(now.view, days)] if days else []),
         *(
             f"{version}, which is live, learnt {examples(f'{name} ({why})' for name, why in changed.items())} by "
-            "another definition than it is answered by. Train it again, or give what is new a name of its own."
+            "another definition than is declared. Train it again, or give what is new a name of its own."
             for version, changed in _learnt_otherwise(stores, now).items()
         ),
     ]
@@ -32,7 +33,7 @@ def _learnt_otherwise(stores: Home, now: ViewComputation) -> dict[str, dict[str,
 
     A version that was trained before definitions were noted is none of them.
     """
-    if len(stores.records.partitions((DEFINITIONS, now.view))) < 2:
+    if not {*stores.records.partitions((DEFINITIONS, now.view))} - {sha256_json(now)}:
         return {}  # it was never computed otherwise, so no log of old versions need be read
     releases = (release for model in stores.releases.models() if (release := stores.releases.current(model)))
     found = {f"{release.model} v{release.version}": _of(stores, release, now) for release in releases}
