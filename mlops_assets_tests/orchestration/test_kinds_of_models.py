@@ -101,7 +101,7 @@ def release(shop, folder):
 
 def explained_by_cli(shop, folder, request_id):
     """Give what `mlops why` says of an answer, by the word that each line begins with."""
-    project = SimpleNamespace(models={folder.name: folder}, home=shop.home)
+    project = SimpleNamespace(model={folder.name: folder}.__getitem__, home=shop.home)
     lines = explain(project, folder.name, request_id, as_json=False).splitlines()
     return {line[:14].strip(): line[14:] for line in lines}
 
