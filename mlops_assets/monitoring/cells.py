@@ -73,13 +73,18 @@ class NumericCells:
     def choose(cls, values: Values, *, bins: int = DEFAULT_BINS) -> "NumericCells":
         """Choose cells for a column from its training rows."""
         numbers = as_numbers(values)
-        ordered = np.sort(numbers[np.isfinite(numbers)]).clip(-LARGEST, LARGEST) + 0.0  # + 0.0 turns -0.0 into 0.0
+        ordered = numbers[np.isfinite(numbers)]
+        ordered.sort()
+        ordered.clip(-LARGEST, LARGEST, out=ordered)
+        ordered += 0.0  # turns -0.0 into 0.0
         if not len(ordered):
             return cls(np.empty(0), np.array([0, 1]), fence_low=0.0, fence_high=1.0, unit=1.0)
         fence_low, fence_high = _fences(ordered)
-        cells = cls(_edges(ordered, bins), np.empty(0, np.int64), fence_low, fence_high, unit=1.0)
-        counts, _ = cells.count(ordered)
-        return replace(cells, groups=_deciles(counts), unit=_spread(cells.steps(ordered), cells))
+        edges = _edges(ordered, bins)
+        reached = np.searchsorted(ordered, edges, side="right")
+        counts = np.diff(reached, prepend=0, append=len(ordered))
+        cells = cls(edges, _deciles(counts), fence_low, fence_high, unit=1.0)
+        return replace(cells, unit=_spread(ordered, cells))
 
     def count(self, values: Values) -> tuple[Counts, Counts]:
         """Count rows per cell and sum their places between the fences."""
@@ -259,11 +264,13 @@ def _dictionary(values: Values) -> pa.DictionaryArray:
 
 def _edges(ordered: Numbers, bins: int) -> Numbers:
     """Give just below the smallest value, then the upper end of each of `bins` equal shares; repeats fall together."""
-    distinct = ordered[np.flatnonzero(np.diff(ordered, prepend=-np.inf))]
-    if len(distinct) > bins:
+    new = np.append(True, ordered[1:] != ordered[:-1])
+    if np.count_nonzero(new) > bins:
         last = np.ceil(np.arange(1, bins + 1) * (len(ordered) / bins)).astype(np.int64) - 1
-        distinct = np.unique(ordered[last.clip(0, len(ordered) - 1)])
-    return np.concatenate([[np.nextafter(ordered[0], -np.inf)], distinct])
+        upper = np.unique(ordered[last.clip(0, len(ordered) - 1)])
+    else:
+        upper = ordered[new]
+    return np.concatenate([[np.nextafter(ordered[0], -np.inf)], upper])
 
 
 def _fences(ordered: Numbers) -> tuple[float, float]:
@@ -277,21 +284,20 @@ def _fences(ordered: Numbers) -> tuple[float, float]:
     return float(low - width), float(high + width)
 
 
-def _spread(steps: Numbers, cells: NumericCells) -> float:
+def _spread(numbers: Numbers, cells: NumericCells) -> float:
     """Give the standard deviation in whole-number arithmetic, so that it is the same on every machine."""
     total = squares = 0
-    for start in range(0, len(steps), BLOCK_ROWS):
-        block = steps[start : start + BLOCK_ROWS].astype(np.int64)
-        total += int(block.sum())
-        squares += int((block * block).sum())
-    variance = (squares * len(steps) - total * total) / len(steps) ** 2
+    for start in range(0, len(numbers), BLOCK_ROWS):
+        steps = cells.steps(numbers[start : start + BLOCK_ROWS]).astype(np.int64)
+        total += int(steps.sum())
+        squares += int((steps * steps).sum())
+    variance = (squares * len(numbers) - total * total) / len(numbers) ** 2
     step = (cells.fence_high - cells.fence_low) / RESOLUTION
-    return float(variance**0.5 * step) or max(abs(cells.fence_low + total / len(steps) * step), 1.0)
+    return float(variance**0.5 * step) or max(abs(cells.fence_low + total / len(numbers) * step), 1.0)
 
 
-def _deciles(counts: Counts) -> Counts:
+def _deciles(values: Counts) -> Counts:
     """Put each value cell in the tenth its middle falls in; null is a group of its own."""
-    values = counts[:-1]
     middle = np.cumsum(values) - values / 2
     tenths = np.minimum(middle * GROUPS // values.sum(), GROUPS - 1).astype(np.int64)
     return np.append(tenths, GROUPS)
