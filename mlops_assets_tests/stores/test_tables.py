@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -152,8 +153,22 @@ def test_columns_are_chosen_by_name_and_order(three_days):
     assert three_days.read("raw/delays", columns=["delay", "carrier"]).column_names == ["delay", "carrier"]
     assert three_days.read("raw/delays", since="2014-01-01", columns=["delay"]).column_names == ["delay"]
 
-    with pytest.raises(UnknownNameError, match="Did you mean 'delay'"):
-        three_days.read("raw/delays", columns=["dealy"])
+    assert [piece.column_names for piece in three_days.pieces("raw/delays", columns=["delay"])] == 3 * [["delay"]]
+
+    for read in (three_days.read, lambda *asked, **how: list(three_days.pieces(*asked, **how))):
+        with pytest.raises(UnknownNameError, match="Did you mean 'delay'"):
+            read("raw/delays", columns=["dealy"])
+
+
+def test_rows_are_chosen_by_what_a_column_holds(three_days):
+    """Also by one that is not asked for, and one that older rows do not have."""
+    wider = delays(3, 4).append_column("gate", [["A1", "A2"]])
+    three_days.write("raw/delays", wider, partition="2013-01-04")
+
+    rows = three_days.read("raw/delays", columns=["delay"], where=pc.field("gate") == "A2")
+
+    assert rows.to_pydict() == {"delay": [4.0]}
+    assert three_days.read("raw/delays", where=pc.field("carrier") == "C1")["delay"].to_pylist() == [10, 11, 12, 4]
 
 
 def test_an_old_version_stays_readable_with_its_digest(three_days):

@@ -31,11 +31,13 @@ class TableReading(OpenTables):
         since: str | None = None,
         until: str | None = None,
         columns: Iterable[str] | None = None,
+        where: ds.Expression | None = None,
     ) -> pa.Table:
         """Give rows in partition order, and within a partition in the order written.
 
         `since` and `until` bound the partition keys, both included, and take what is there; `partitions` names them,
-        and each must have been written.
+        and each must have been written. `where` says which of the rows, and stretches of a file that have none of them
+        are not read.
 
         Raises:
             TableNotFoundError: There is no such table, version or partition.
@@ -46,33 +48,35 @@ class TableReading(OpenTables):
             ledger, schema, files = handle.ledger, schema_of(handle.delta), files_of(handle.delta, self._folder(table))
         keys = set(ledger) if partitions is None else there_of(ledger, partitions, table=table)
         keys = {key for key in keys if (since is None or key >= since) and (until is None or key <= until)}
-        wanted = [name for name in schema.names if name != PARTITION] if columns is None else list(columns)
-        for name in wanted:
-            if name not in schema.names:
-                raise UnknownNameError(f"column of table {table!r}", name, known=schema.names)
+        wanted = _chosen(columns, schema, table=table)
         paths = [path for key, path in files if key in keys]
         if not paths:
             return schema.empty_table().select(wanted)
-        stored = pa.schema([column for column in schema if column.name in wanted])
+        stored = pa.schema([column for column in schema if column.name in wanted or where is not None])
         with self._readable(table, version, keys):
             # Arrow's own pool asks for huge pages, and making room for them can cost more than the reading itself.
             pool = pa.system_memory_pool()
-            return ds.dataset(paths, schema=stored, format="parquet").to_table(columns=wanted, memory_pool=pool)
+            rows = ds.dataset(paths, schema=stored, format="parquet")
+            return rows.to_table(columns=wanted, filter=where, memory_pool=pool)
 
-    def pieces(self, table: str, *, version: int | None = None) -> Iterator[pa.Table]:
+    def pieces(
+        self, table: str, *, version: int | None = None, columns: Iterable[str] | None = None
+    ) -> Iterator[pa.Table]:
         """Give all rows as `read` does, piece by piece, so that few of them are in memory.
 
         Raises:
             TableNotFoundError: There is no such table or version.
+            UnknownNameError: There is no such column.
         """
         rows, keys = self._stored(table, version=version)
+        wanted = pa.schema([rows.schema.field(name) for name in _chosen(columns, rows.schema, table=table)])
         with self._readable(table, version, keys):
             for path in rows.files:
                 # The scanner of a dataset would decode a whole row group, and ahead of who reads.
                 with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-                    for batch in file.iter_batches(PIECE_ROWS, use_threads=False):
-                        piece = aligned(pa.Table.from_batches([batch]), rows.schema)
-                        yield cast(piece, rows.schema, table=table)
+                    there = [name for name in wanted.names if name in file.schema_arrow.names]
+                    for batch in file.iter_batches(PIECE_ROWS, columns=there, use_threads=False):
+                        yield cast(aligned(pa.Table.from_batches([batch]), wanted), wanted, table=table)
 
     @contextmanager
     def _readable(self, table: str, version: int | None, keys: Collection[str]) -> Iterator[None]:
@@ -160,3 +164,13 @@ class TableReading(OpenTables):
     def partitions(self, table: str) -> tuple[str, ...]:
         """Give the keys of all partitions ever written, also empty ones, sorted; none for an unpartitioned table."""
         return tuple(self.version(table).partitions)
+
+
+def _chosen(columns: Iterable[str] | None, schema: pa.Schema, *, table: str) -> list[str]:
+    """Name the columns that are asked for, all where none are named."""
+    if columns is None:
+        return [name for name in schema.names if name != PARTITION]
+    for name in (chosen := list(columns)):
+        if name not in schema.names:
+            raise UnknownNameError(f"column of table {table!r}", name, known=schema.names)
+    return chosen
