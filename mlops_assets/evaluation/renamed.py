@@ -13,6 +13,7 @@ from mlops_assets.statistics import Array, StatisticsInputError
 from mlops_assets.statistics.inputs import Mask
 
 LEVELS = range(3, 31)  # two that change places look like a label turned round; many take as many looks
+AT_ONCE = 4  # levels that all rows are read as, of so many copies of them
 LOOKED_AT = 2_000  # rows that each level is read on as every other
 WORTH_A_MOVE = 8.0  # nats, so that chance moves no name: the log-likelihood that reading it as another must bring
 SURE = 0.999
@@ -85,11 +86,14 @@ def _exchange(
     rows, outcomes = vectors[known], y[known]
     codes = rows[:, column].astype(np.intp)
     spread = float(np.mean((score(rows) - outcomes) ** 2)) if task == "regression" else 1.0
-    as_each = np.tile(rows, (levels, 1))
-    as_each[:, column] = np.repeat(np.arange(levels), len(rows))
-    surprise = _surprise(score(as_each), np.tile(outcomes, levels), task, spread)
-    cells = np.tile(codes, levels) * levels + as_each[:, column].astype(np.intp)
-    cost = np.bincount(cells, surprise, minlength=levels**2).reshape(levels, levels)
+    cost = np.empty((levels, levels))
+    for first in range(0, levels, AT_ONCE):
+        some = np.arange(first, min(first + AT_ONCE, levels))
+        as_each = np.tile(rows, (len(some), 1))
+        as_each[:, column] = np.repeat(some, len(rows))
+        surprise = _surprise(score(as_each), np.tile(outcomes, len(some)), task, spread)
+        for level, each in zip(some, np.split(surprise, len(some)), strict=True):
+            cost[:, level] = np.bincount(codes, each, minlength=levels)
     read = zip(*linear_sum_assignment(cost + WORTH_A_MOVE * (1 - np.eye(levels))), strict=True)
     return {int(level): int(place) for level, place in read if level != place}
 

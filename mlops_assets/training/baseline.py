@@ -14,6 +14,7 @@ from mlops_assets.records import Task
 Array = npt.NDArray[np.float64]
 
 RARE_ROWS = 20  # a category level seen in fewer rows has no coefficient of its own
+PIECE_ROWS = 1 << 12
 NARROW = 1e-12  # a number with less spread is constant
 
 
@@ -55,6 +56,13 @@ class _Design:
 
     def matrix(self, X: Array) -> Any:
         """Give the sparse design matrix: numbers, then flags of missing values, then levels."""
+        from scipy import sparse
+
+        pieces = [X[start : start + PIECE_ROWS] for start in range(0, max(len(X), 1), PIECE_ROWS)]
+        return sparse.vstack([self._piece(rows) for rows in pieces], format="csr")
+
+    def _piece(self, X: Array) -> Any:
+        """Give the same of few rows: on the way, a sparse matrix takes several times the memory of its rows."""
         from scipy import sparse
 
         numbers = (np.clip(X[:, self.numbers], self.low, self.high) - self.mean) / self.scale

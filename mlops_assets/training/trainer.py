@@ -15,6 +15,8 @@ from mlops_assets.training.windows import Times
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+BLOCK_ROWS = 1 << 14
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingData:
@@ -75,8 +77,10 @@ class TrainingData:
                 "would learn an invented one. Leave out rows whose label is not yet known.",
                 rows=unlabelled.tolist(),
             )
-        infinite = [name for name, column in zip(self.names, self.X.T, strict=True) if np.isinf(column).any()]
-        if infinite:
+        has_infinite = np.zeros(len(self.names), dtype=bool)
+        for start in range(0, len(self), BLOCK_ROWS):  # a block stays in the cache; a column is all over the memory
+            has_infinite |= np.isinf(self.X[start : start + BLOCK_ROWS]).any(axis=0)
+        if infinite := [name for name, found in zip(self.names, has_infinite, strict=True) if found]:
             raise TrainingError(
                 f"Infinite values in {examples(infinite)}. Trees would learn a bin that no request fills. "
                 "Mend the feature: a division by zero is the usual cause, and missing is NaN.",
