@@ -9,6 +9,7 @@
     records/       the records that travelled between assets
     quality/       what was found in each batch: a record and a page per judgement
     checkpoints/   how far the fits have come that are under way
+    yardsticks/    what the newest challenger of each model is judged beside
     studies/       the newest search for parameters of each model
     dossiers/      the evidence per model version
     evaluations/   the report per model version, as a page
@@ -84,6 +85,11 @@ class Home:
     def checkpoints(self) -> CheckpointStore:
         """How far the fits have come that are under way."""
         return CheckpointStore(self.root / "checkpoints")
+
+    @cached_property
+    def yardsticks(self) -> CheckpointStore:
+        """What challengers are judged beside, as far as it is made before them."""
+        return CheckpointStore(self.root / "yardsticks")
 
     @cached_property
     def studies(self) -> StudyStore:

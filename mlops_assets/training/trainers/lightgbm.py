@@ -22,9 +22,9 @@ from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData, req
 from mlops_assets.training.trainers._segments import SEEDS, Growth, Rows, best_round, seeds_of
 
 PART = "model.txt"
-WATCHED_ROWS = 20_000  # show how a fit comes on as well as all rows do, on which the loss took a tenth of its time
+WATCHED_ROWS = 10_000  # show how a fit comes on as well as all rows do, on which the loss took a tenth of its time
 
-BINNING_THREADS = 2
+THREADS_BESIDE = 2  # of what is reckoned for each column or row by itself, bins and contributions
 
 FIXED: Params = {
     "deterministic": True,
@@ -226,7 +226,8 @@ class LightGBMTrainer:
 
     def contributions(self, parts: Mapping[str, bytes], X: Array) -> Array:
         """Give the exact Shapley values of the trees, which LightGBM computes itself."""
-        added = np.asarray(_booster(parts, X).predict(X, num_threads=1, pred_contrib=True), dtype=np.float64)
+        booster = _booster(parts, X)
+        added = np.asarray(booster.predict(X, num_threads=THREADS_BESIDE, pred_contrib=True), dtype=np.float64)
         width = X.shape[1] + 1
         return added if added.shape[1] == width else added.reshape(len(X), -1, width)
 
@@ -294,7 +295,7 @@ class LightGBMTrainer:
             weight=data.weights,
             feature_name=list(data.names),
             categorical_feature=sorted(data.categorical),
-            params={**self._native(params), "num_threads": max(self.threads, BINNING_THREADS)},
+            params={**self._native(params), "num_threads": max(self.threads, THREADS_BESIDE)},
         )
         with _complaints(params):
             return rows.construct()

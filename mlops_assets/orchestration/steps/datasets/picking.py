@@ -5,20 +5,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 
-class Picked:
-    """The rows at some places of a table that is only seen piece by piece."""
+class Picking:
+    """Picks the rows at some places of a table that is only seen piece by piece."""
 
     def __init__(self, places: npt.NDArray[np.int64]) -> None:
         self._places = places
         self._seen = 0
-        self._rows: list[pa.Table] = []
 
-    def see(self, piece: pa.Table) -> None:
-        """Keep those of the next rows that are wanted."""
+    def of(self, piece: pa.Table) -> pa.Table:
+        """Give those of the next rows that are wanted, as a copy."""
         first, end = np.searchsorted(self._places, (self._seen, self._seen + piece.num_rows))
-        self._rows.append(piece.take(pa.array(self._places[first:end] - self._seen)))
+        rows = piece.take(pa.array(self._places[first:end] - self._seen))
         self._seen += piece.num_rows
-
-    def table(self) -> pa.Table:
-        """Give the rows that were kept, in their order."""
-        return pa.concat_tables(self._rows)
+        return rows

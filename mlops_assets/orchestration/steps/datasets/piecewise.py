@@ -4,13 +4,8 @@ import ctypes
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final
 
 import pyarrow as pa
-
-M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
-AT_ONCE: Final = 1 << 17  # bytes from which the C library gives a block back when it is freed
-MOST: Final = 1 << 25  # what it raises that to by itself, once blocks of that size were freed
 
 
 def ahead(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -22,20 +17,27 @@ def ahead(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield piece
 
 
+def sparing(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Give the pieces, and let the system have back what each of them left behind."""
+    for piece in pieces:
+        yield piece
+        give_back()
+
+
 @contextmanager
 def memory_given_back() -> Iterator[None]:
-    """Let the system have back what Arrow took inside: left to itself, that is more than the rows that are kept."""
-    own, libc = pa.default_memory_pool(), ctypes.CDLL(None)
-    mallopt = getattr(libc, "mallopt", None)  # of glibc, as is the next
-    trim = getattr(libc, "malloc_trim", None)
+    """Let the system have back at the end what Arrow took inside: left to itself, more than the rows that are kept."""
+    own = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, AT_ONCE)
     try:
         yield
     finally:
         pa.set_memory_pool(own)
-        if mallopt is not None:
-            mallopt(M_MMAP_THRESHOLD, MOST)
-        if trim is not None:
-            trim(0)
+        give_back()
+
+
+def give_back() -> None:
+    """Let the system have back what is free; the C library would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)

@@ -163,7 +163,7 @@ def decisions(
 
 def training_rows_of(stores: Home, training_set: TrainingSet, *, part: str) -> pa.Table:
     """Read the rows of one part of a training set, at exactly its version."""
-    return parts_of(stores.tables.read(training_set.table, version=training_set.version))[part]
+    return stores.tables.read(training_set.table, version=training_set.version, where=pc.field(PART) == part)
 
 
 def parts_of(rows: pa.Table) -> dict[str, pa.Table]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,13 @@ import pyarrow as pa
 from mlops_assets.digests import TableDigest
 from mlops_assets.features import FeatureModule, Vectorizer
 from mlops_assets.features.columns import as_arrays
+from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.orchestration.model_declaration import ModelFolder
-from mlops_assets.orchestration.steps.datasets.picking import Picked
-from mlops_assets.orchestration.steps.datasets.piecewise import ahead, memory_given_back
+from mlops_assets.orchestration.steps.datasets.picking import Picking
+from mlops_assets.orchestration.steps.datasets.piecewise import ahead, memory_given_back, sparing
 from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, TRAIN, parts_of, spread_over, times_of
 from mlops_assets.records import TrainingSet
+from mlops_assets.stores.home import Home
 from mlops_assets.training import TrainingData
 
 SHOWN_ROWS = 16
@@ -54,9 +57,9 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
     vectors = np.empty((training_set.rows, len(vectorizer.names)))  # what stays unused of it takes no memory
     labels, times = np.empty(training_set.rows), np.empty(training_set.rows, "datetime64[us]")
     places, rows = spread_over(training_set.train.rows, SHOWN_ROWS), 0
-    shown = Picked(places)
+    picking, shown = Picking(places), []
     digests: dict[str, TableDigest] = {}
-    for piece in ahead(iter(pieces)):
+    for piece in sparing(ahead(iter(pieces))):
         parts = parts_of(piece)
         for name, part in parts.items():
             digests.setdefault(name, TableDigest(part.schema)).update(part)
@@ -64,7 +67,7 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
         here = slice(rows, rows + len(learnt))
         vectors[here] = vectorizer.vector(as_arrays(learnt, vectorizer.plan.inputs))
         labels[here], times[here] = learnt[LABEL].to_numpy(), times_of(learnt)
-        shown.see(learnt)
+        shown.append(picking.of(learnt))
         rows += len(learnt)
     data = TrainingData(
         X=vectors[:rows],
@@ -76,4 +79,29 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
         classes=folder.declaration.classes,
     )
     sha256 = {name: digest.hexdigest() for name, digest in digests.items()}
-    return Vectorized(data=data, places=places[places < rows], shown=shown.table(), sha256=sha256)
+    return Vectorized(data=data, places=places[places < rows], shown=pa.concat_tables(shown), sha256=sha256)
+
+
+class Look:
+    """How rows of a training set look to a model; views that they were not joined with are looked up."""
+
+    def __init__(self, vectorizer: Vectorizer, stores: Home) -> None:
+        self._vectorizer, self._stores = vectorizer, stores
+
+    @cached_property
+    def _views(self) -> dict[str, pa.Table]:
+        return {view.name: self._stores.tables.read(f"features/{view.name}") for view in self._vectorizer.plan.views}
+
+    @property
+    def columns(self) -> set[str]:
+        """Name the columns of the rows that are looked at, where they are there."""
+        plan = self._vectorizer.plan
+        return {field.name for field in (*plan.inputs, *plan.module.request)}
+
+    def vectors(self, rows: pa.Table) -> npt.NDArray[np.float64]:
+        """Give the vectors of rows, shape (n, d)."""
+        plan = self._vectorizer.plan
+        if any(field.name not in rows.column_names for field in plan.inputs):
+            bare = rows.select([*(field.name for field in plan.module.request), DECISION_TIME])
+            rows = training_rows(plan, bare, self._views)
+        return self._vectorizer.vector(as_arrays(rows, plan.inputs))

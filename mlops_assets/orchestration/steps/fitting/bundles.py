@@ -32,6 +32,12 @@ class LoadedBundle:
         """Load a bundle, every digest verified."""
         return cls(model, sha256, stores.bundles.load(model, sha256))
 
+    @classmethod
+    def live(cls, stores: Home, model: str) -> "LoadedBundle | None":
+        """Load the bundle that is live, the champion; None before the first release."""
+        release = stores.releases.current(model)
+        return cls.of(stores, model, release.bundle_sha256) if release else None
+
     @cached_property
     def meta(self) -> dict[str, Any]:
         """What was recorded of the fit."""

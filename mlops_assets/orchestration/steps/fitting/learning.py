@@ -1,7 +1,9 @@
 """From a training set to a model version: the fit, the bundle, and what it takes to make it again."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ from mlops_assets.orchestration.steps.fitting.promising import promise
 from mlops_assets.orchestration.steps.fitting.recipes import circumstances, keep_recipe, recipe_of
 from mlops_assets.orchestration.steps.fitting.resuming import checkpoint_of
 from mlops_assets.orchestration.steps.fitting.tuning import tuned
+from mlops_assets.orchestration.steps.fitting.yardstick import yardstick_of
 from mlops_assets.records import (
     FeatureVectorSpec,
     ModelVersion,
@@ -44,8 +47,9 @@ from mlops_assets.training import (
 
 Array = npt.NDArray[Any]
 
+TURN_S = 0.0005
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
-SCORED_ROWS = 20_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
+SCORED_ROWS = 10_000  # say how scores are spread as well as all rows do; to score those took a third of the fit
 
 
 def bundle_of(
@@ -76,7 +80,8 @@ def bundle_of(
 def profile_of(training_set: TrainingSet, rows: Vectorized) -> Profile:
     """Count the features of the rows to learn from."""
     levels = {f.name: f.levels for f in training_set.spec.features if f.levels is not None}
-    return Profile.of(feature_columns(rows.data.names, rows.data.X), levels=levels)
+    with memory_given_back():
+        return Profile.of(feature_columns(rows.data.names, rows.data.X), levels=levels)
 
 
 def fit_model(
@@ -89,20 +94,41 @@ def fit_model(
     declared, name = folder.declaration, folder.name
     promise(folder, stores, training_set)
     rows = vectorized(folder, training_set, stores.tables.pieces(training_set.table, version=training_set.version))
-    folder, trials = tuned(folder, stores, training_set, folder.policy, rows.data)
+    untuned, (folder, trials) = folder, tuned(folder, stores, training_set, folder.policy, rows.data)
     policy = folder.policy
     checkpoint = checkpoint_of(folder, stores, training_set, policy)
-    # Beside the fit nothing else is fitted, which could change its threads.
-    with memory_given_back(), ThreadPoolExecutor(1) as beside:
-        profile = beside.submit(profile_of, training_set, rows)
+    recipe = recipe_of(folder, policy)
+    with memory_given_back(), _turns_soon(), ThreadPoolExecutor(1) as beside:
         found = beside.submit(circumstances, folder.path, also=folder.trainer_needs)
+        profile = beside.submit(profile_of, training_set, rows)
+        if policy.trainer == "lightgbm":  # the others fit on as many threads as are set for the whole process
+            beside.submit(_ready_to_judge, untuned, stores, training_set)
         ready = beside.submit(get_ready, declared.training.trainer)
         fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint)
         ready.result()
-    parts = bundle_of(folder, training_set, rows, fitted, profile.result())
-    recipe = recipe_of(folder, policy)
-    keep_recipe(stores, recipe)
-    sha256 = stores.bundles.save(name, parts)
+        parts = bundle_of(folder, training_set, rows, fitted, profile.result())
+        keep_recipe(stores, recipe)
+        sha256 = stores.bundles.save(name, parts)
+        files = beside.submit(mlflow_model, LoadedBundle(name, sha256, parts), rows.shown)
+        repeats = _repeats(folder, policy, rows.data)
+        version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
+        run_id, url = stores.tracking.log_training(
+            name,
+            params=fitted.params,
+            metrics={"rounds": float(fitted.rounds), "train_rows": float(len(rows.data))},
+            curves=fitted.curves,
+            tags={
+                **tags,
+                "mlops.version": str(version),
+                "mlops.bundle_sha256": sha256,
+                "mlops.cut_off": training_set.cut_off.isoformat(),
+            },
+            datasets=reads_of(training_set),
+            artifacts=parts,
+            mlflow_model=files.result(),
+            about=declared.description,
+        )
+    stores.tracking.log_trials(run_id, trials)
     record = reproducibility_record(
         fitted,
         training_set=training_set,
@@ -110,26 +136,8 @@ def fit_model(
         recipe=recipe,
         parts=parts,
         circumstances=found.result(),
-        repeats=_repeats(folder, policy, rows.data),
+        repeats=repeats,
     )
-    version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
-    run_id, url = stores.tracking.log_training(
-        name,
-        params=fitted.params,
-        metrics={"rounds": float(fitted.rounds), "train_rows": float(len(rows.data))},
-        curves=fitted.curves,
-        tags={
-            **tags,
-            "mlops.version": str(version),
-            "mlops.bundle_sha256": sha256,
-            "mlops.cut_off": training_set.cut_off.isoformat(),
-        },
-        datasets=reads_of(training_set),
-        artifacts=parts,
-        mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows.shown),
-        about=declared.description,
-    )
-    stores.tracking.log_trials(run_id, trials)
     result = ModelVersion(
         model=name,
         version=version,
@@ -159,6 +167,23 @@ def fit_model(
     )
     checkpoint.forget()  # last, so that whatever is killed or refused before it does not cost the fit
     return result
+
+
+@contextmanager
+def _turns_soon() -> Iterator[None]:
+    """Let threads take turns more often: between its rounds a fit waits for those beside it to give way."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _ready_to_judge(folder: ModelFolder, stores: Home, training_set: TrainingSet) -> None:
+    """Make what the model will be judged beside; nobody asks how it ends, for what fails here fails there again."""
+    champion = LoadedBundle.live(stores, folder.name)
+    yardstick_of(folder, stores, training_set, features_source=folder.features_source, champion=champion)
 
 
 def _repeats(folder: ModelFolder, policy: TrainingPolicy, data: TrainingData) -> bool:

@@ -10,6 +10,7 @@ from mlops_assets.evaluation import BusinessValue, Subject, behave, within_budge
 from mlops_assets.features.columns import as_arrays
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
+from mlops_assets.orchestration.steps.fitting.yardstick import Yardstick
 from mlops_assets.orchestration.steps.gate.own_tests import ModelUnderTest, run_own_tests
 from mlops_assets.records import BehaviourResult
 
@@ -26,10 +27,9 @@ def behaviour_of(
     vectors: Array,
     *,
     scores: Array,
-    champion_scores: Array | None,
-    learnt: Array,
+    beside: Yardstick,
 ) -> tuple[BehaviourResult, ...]:
-    """Test a bundle on the held-out rows; `vectors` and `scores` are its own, `learnt` the labels it learns from."""
+    """Test a bundle on the held-out rows; `vectors` and `scores` are its own."""
     declared, vectorizer = folder.declaration, bundle.vectorizer
     policy = declared.gate.behaviour
     subject = Subject(
@@ -38,13 +38,13 @@ def behaviour_of(
         names=vectorizer.names,
         categorical=vectorizer.categorical,
         optional=_optional(bundle),
-        labels=(float(learnt.min()), float(learnt.max())),
+        labels=beside.labels,
     )
     share = (declared.value or BusinessValue()).capacity_share
     size = sum(len(part) for part in bundle.parts.values())
     return (
-        *behave(policy, subject, vectors, scores=scores, parent_scores=champion_scores, capacity_share=share),
-        _learnt_from(bundle, len(learnt)),
+        *behave(policy, subject, vectors, scores=scores, parent_scores=beside.champion, capacity_share=share),
+        _learnt_from(bundle, beside.rows),
         *within_budget(policy, latency_ms=_latency_ms(bundle, held), bundle_bytes=size),
         *run_own_tests(folder, ModelUnderTest.on(bundle, held)),
     )

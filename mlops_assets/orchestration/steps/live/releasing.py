@@ -16,9 +16,9 @@ from mlops_assets.governance import (
 from mlops_assets.governance import evaluate as evaluate_approval
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.datasets.training_sets import HOLDOUT, some_of, training_rows_of
+from mlops_assets.orchestration.steps.datasets.vectorizing import Look
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.fitting.noting import PIPELINE, note
-from mlops_assets.orchestration.steps.gate.judging import vectors_of
 from mlops_assets.orchestration.steps.gate.reporting import explain_better, what_moves
 from mlops_assets.records import Approval, Dossier, Endpoint, EvaluationReport, ModelVersion, TrainingSet
 from mlops_assets.stores.home import Home
@@ -47,7 +47,7 @@ def write_dossier(
     bundle = LoadedBundle.of(stores, folder.name, version.sha256)
     held = training_rows_of(stores, training_set, part=HOLDOUT)
     explained = some_of(held, EXPLAINED_ROWS)
-    importance, unexplained = what_moves(bundle, vectors_of(bundle, explained, stores))
+    importance, unexplained = what_moves(bundle, Look(bundle.vectorizer, stores).vectors(explained))
     evidence = Evidence(
         evaluation=report,
         training_set=training_set,
