@@ -59,7 +59,7 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
     places, rows = spread_over(training_set.train.rows, SHOWN_ROWS), 0
     picking, shown = Picking(places), []
     digests: dict[str, TableDigest] = {}
-    for piece in sparing(ahead(iter(pieces))):
+    for piece in ahead(sparing(iter(pieces))):
         parts = parts_of(piece)
         for name, part in parts.items():
             digests.setdefault(name, TableDigest(part.schema)).update(part)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,16 +101,16 @@ def fit_model(
     with memory_given_back(), _turns_soon(), ThreadPoolExecutor(1) as beside:
         found = beside.submit(circumstances, folder.path, also=folder.trainer_needs)
         profile = beside.submit(profile_of, training_set, rows)
+        repeats: Future[bool] | None = None
         if policy.trainer == "lightgbm":  # the others fit on as many threads as are set for the whole process
             beside.submit(_ready_to_judge, untuned, stores, training_set)
+            repeats = beside.submit(_repeats, folder, policy, rows.data)
         ready = beside.submit(get_ready, declared.training.trainer)
         fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint)
         ready.result()
         parts = bundle_of(folder, training_set, rows, fitted, profile.result())
         keep_recipe(stores, recipe)
         sha256 = stores.bundles.save(name, parts)
-        files = beside.submit(mlflow_model, LoadedBundle(name, sha256, parts), rows.shown)
-        repeats = _repeats(folder, policy, rows.data)
         version = stores.state.register(name, sha256, msgspec.json.encode(training_set).decode())
         run_id, url = stores.tracking.log_training(
             name,
@@ -125,7 +125,7 @@ def fit_model(
             },
             datasets=reads_of(training_set),
             artifacts=parts,
-            mlflow_model=files.result(),
+            mlflow_model=mlflow_model(LoadedBundle(name, sha256, parts), rows.shown),
             about=declared.description,
         )
     stores.tracking.log_trials(run_id, trials)
@@ -136,7 +136,7 @@ def fit_model(
         recipe=recipe,
         parts=parts,
         circumstances=found.result(),
-        repeats=repeats,
+        repeats=repeats.result() if repeats else _repeats(folder, policy, rows.data),
     )
     result = ModelVersion(
         model=name,

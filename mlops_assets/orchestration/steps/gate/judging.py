@@ -44,8 +44,9 @@ def evaluate(
         folder, stores, training_set, features_source=bundle.parts["features.py"].decode(), champion=champion
     )
     entries = stores.state.audit_entries(model=name)
-    with ThreadPoolExecutor(1) as painter:
-        portrayed = painter.submit(
+    with ThreadPoolExecutor(1) as meanwhile:
+        details = meanwhile.submit(details_of, bundle, vectors, held, declared.gate, champion=champion)
+        portrayed = meanwhile.submit(
             portray, folder, stores, bundle, held, vectors, scores, champion=beside.champion, baseline=beside.baseline
         )
         report = judge(
@@ -63,7 +64,7 @@ def evaluate(
             changed=changed_since(folder, stores, challenger, entries, at=at),
             suspicions=beside.suspicions,
             slices={column: held[column] for column in declared.gate.columns_beside},
-            details=details_of(bundle, vectors, held, declared.gate, champion=champion),
+            details=details.result(),
             value=declared.value,
             clusters=days_of(held),
         )
