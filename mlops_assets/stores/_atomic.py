@@ -5,6 +5,7 @@ any two steps leaves the old content. What it may leave beside it is a name star
 """
 
 import errno
+import fcntl
 import os
 import re
 import tempfile
@@ -43,6 +44,15 @@ def writing(what: str, path: Path) -> Iterator[None]:
             path=str(path),
             errno=error.errno,
         ) from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that the file at `path` stands for; the kernel lets go of it when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def checked_name(kind: str, name: str) -> str:

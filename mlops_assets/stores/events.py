@@ -7,12 +7,11 @@ An event counts as recorded once it is on the disk. One writer at a time: the ot
 at any moment leaves events that were recorded, and at most one that was not, which the next writer cuts off.
 """
 
-import fcntl
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ import msgspec
 
 from mlops_assets.errors import StoreError
 from mlops_assets.framed_log import MAX_RECORD_BYTES, FramedFile, read_frames
-from mlops_assets.stores._atomic import checked_name, writing
+from mlops_assets.stores._atomic import checked_name, locked, writing
 
 RECORDED_AT = "recorded_at"
 
@@ -56,7 +55,7 @@ class EventLog:
                 refused.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone(), closing(self._index()) as index:
+        with locked(self.folder / ".lock"), closing(self._index()) as index:
             ends = self._catch_up(index)
             fresh: dict[str, Event] = {}
             for event in events:
@@ -92,12 +91,6 @@ class EventLog:
                 raise
 
     # --- which ids there are ----------------------------------------------------------------------
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.folder / ".lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _index(self) -> sqlite3.Connection:
         path = self.folder / "ids.sqlite"

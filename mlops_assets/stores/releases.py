@@ -4,10 +4,8 @@ The file is replaced whole, and only by whoever saw the release before: `generat
 deployments at the same time one wins and the other is told.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from mlops_assets.errors import DeploymentError, StoreError
-from mlops_assets.stores._atomic import checked_name, write_file, writing
+from mlops_assets.stores._atomic import checked_name, locked, write_file, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +91,5 @@ class ReleaseStore:
     def _path(self, model: str) -> Path:
         return self.root / f"{checked_name('model', model)}.json"
 
-    @contextmanager
-    def _alone(self, model: str) -> Iterator[None]:
-        """Hold the model's lock; the kernel lets go of it when the process dies."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / f".{checked_name('model', model)}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _alone(self, model: str) -> AbstractContextManager[None]:
+        return locked(self.root / f".{checked_name('model', model)}.lock")

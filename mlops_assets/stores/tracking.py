@@ -3,7 +3,6 @@
 MLflow takes more than a second to import, so it is imported where it is first needed.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from mlops_assets.digests import sha256_bytes, sha256_parts
 from mlops_assets.errors import StoreError, examples
 from mlops_assets.records import TableVersion, Trial, Window
-from mlops_assets.stores._atomic import checked_name
+from mlops_assets.stores._atomic import checked_name, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -105,7 +104,7 @@ class Tracking:
             )
         bundle_sha256 = sha256_parts({name: sha256_bytes(part) for name, part in artifacts.items()})
         tags = {**tags, BUNDLE_TAG: bundle_sha256}
-        with self._refusals(), self._alone(model):
+        with self._refusals(), locked(self._artifact_root / f".{checked_name('model', model)}.lock"):
             client = self._client()
             experiment = self._experiment(client, model, about)
             end_killed_runs(client, [experiment])
@@ -205,14 +204,6 @@ class Tracking:
             self._known_client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         return self._known_client
 
-    @contextmanager
-    def _alone(self, model: str) -> Iterator[None]:
-        """Hold the model's lock; the kernel lets go of it when the process dies."""
-        self._artifact_root.mkdir(parents=True, exist_ok=True)
-        with (self._artifact_root / f".{checked_name('model', model)}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
     def _experiment(self, client: "MlflowClient", model: str, about: str) -> str:
         from mlflow.exceptions import MlflowException
 
@@ -259,9 +250,7 @@ def make_database(uri: str, artifact_root: str | Path) -> None:
     file = Path(uri.removeprefix(SQLITE))
     for noisy in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{file}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(Path(f"{file}.lock")):
         if file.exists():
             return
         with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as aside:

@@ -3,10 +3,9 @@
 Nothing is deleted that is not declared, and never a version of a table that a protected model was trained on.
 """
 
-import fcntl
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +17,7 @@ from mlops_assets.orchestration.partitions import DAY, days_of, span_of
 from mlops_assets.orchestration.steps.intake.reopening import EXPIRED
 from mlops_assets.records import Dossier, TrainingSet
 from mlops_assets.stores import predictions
+from mlops_assets.stores._atomic import locked
 from mlops_assets.stores.history import PastVersion, history, version_at
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.state import RegisteredVersion
@@ -302,10 +302,6 @@ def _record(stores: Home, retention: Retention, deletion: Deletion, *, by: str, 
     )
 
 
-@contextmanager
-def _alone(stores: Home) -> Iterator[None]:
+def _alone(stores: Home) -> AbstractContextManager[None]:
     """Keep holds and cleaning apart: what is held while a cleaning runs would be told to be safe, and go."""
-    stores.root.mkdir(parents=True, exist_ok=True)
-    with (stores.root / ".retention.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return locked(stores.root / ".retention.lock")

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -44,8 +43,6 @@ from mlops_assets.training import (
     tried_rows,
     why_not_again,
 )
-
-Array = npt.NDArray[Any]
 
 TURN_S = 0.0005
 LEARNING = "learning"  # where the losses per round of a fit are kept, by model
