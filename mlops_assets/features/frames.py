@@ -37,6 +37,9 @@ class PythonCode(BaseModel, frozen=True, extra="forbid"):
         "for tables without partitions, of which all rows would be shown.",
     )
     source: str = Field(default="", description="The file's text; read when the project is loaded.")
+    modules: dict[str, str] = Field(
+        default={}, description="The texts of the project's modules it imports; read when the project is loaded."
+    )
 
     @property
     def parameters(self) -> frozenset[str]:

@@ -4,17 +4,15 @@ Days that were computed by the one and days by the other are of two features und
 docstrings do not count, nor does what another feature of the view is computed by, where that can be told.
 """
 
-import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlglot import exp
-
-from mlops_assets.features import sql as view_sql
-from mlops_assets.features.definition import PARTITION_END, ViewDefinition
+from mlops_assets.features import reached_code, reached_sql
+from mlops_assets.features.definition import ViewDefinition
 from mlops_assets.records import ViewComputation
 
 NOT_THERE = "the view had none"
+UNREADABLE = "on record cannot be read by this release"
 _OF_EVERY_ROW = {
     "keys": "its keys",
     "tables": "the tables it reads",
@@ -39,14 +37,17 @@ def computation_of(view: ViewDefinition) -> ViewComputation:
     )
 
 
-def computed_otherwise(before: ViewComputation, now: ViewComputation) -> dict[str, str]:
+def computed_otherwise(before: ViewComputation | None, now: ViewComputation) -> dict[str, str]:
     """Name the features that are computed otherwise now than `before`, each with what has changed, in a few words.
 
-    One that there was not before is among them, with `NOT_THERE`.
+    One that there was not before is among them, with `NOT_THERE`. What this release cannot read, be it all of `before`
+    (None), its SQL or its Python, counts as changed, for nobody can tell that it is the same.
     """
+    if before is None:
+        return dict.fromkeys(now.features, f"its definition {UNREADABLE}")
     every = [said for name, said in _OF_EVERY_ROW.items() if getattr(before, name) != getattr(now, name)]
-    if _of_python(before.python) != _of_python(now.python):
-        every.append("its Python")
+    every += _changed_in_python(before.python, now.python)
+    of_sql = _changed_in_sql(before, now)
     found = {}
     for name, dtype in now.features.items():
         if name not in before.features:
@@ -55,99 +56,43 @@ def computed_otherwise(before: ViewComputation, now: ViewComputation) -> dict[st
         changed = [*every]
         if before.features[name] != dtype:
             changed.append("its type")
-        if before.sql and now.sql and _of_sql(before, name) != _of_sql(now, name):
-            changed.append("its SQL")
+        if name in of_sql:
+            changed.append(of_sql[name])
         if changed:
             found[name] = ", ".join(changed)
     return found
 
 
-# --- SQL ------------------------------------------------------------------------------------------
+def _changed_in_sql(before: ViewComputation, now: ViewComputation) -> dict[str, str]:
+    if not before.sql or not now.sql or before.sql == now.sql:
+        return {}
+    try:
+        was = reached_sql.reached(before)
+    except ValueError:
+        return dict.fromkeys(now.features, f"its SQL {UNREADABLE}")
+    return {name: "its SQL" for name, part in reached_sql.reached(now).items() if part != was.get(name)}
 
 
-def _of_sql(view: ViewComputation, feature: str) -> exp.Query:
-    """Give the query without the other features it gives, where those cannot touch this one."""
-    query = view_sql.parse(view.sql or "", tables=view.tables)
-    if not isinstance(query, exp.Select) or _is_of_one_piece(query):
-        return query
-    given = {each.alias_or_name: each for each in query.expressions}
-    others = (part for name, value in query.args.items() if name != "expressions" for part in _trees(value))
-    wanted = {*view.keys, feature, *({view.event_time} - {PARTITION_END})}
-    wanted |= {name for part in others for name in _names_in(part)}
-    while True:  # an expression may use what another one beside it is called
-        used = {name for place in wanted & given.keys() for name in _names_in(given[place])}
-        if used <= wanted:
-            break
-        wanted |= used
-    query.set("expressions", [each for name, each in given.items() if name in wanted])
-    return query
+def _changed_in_python(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
+    if before == now:
+        return []
+    if before is None or now is None or _told(before) != _told(now):
+        return ["its Python"]
+    try:
+        was = _reached(before)
+    except SyntaxError:
+        return [f"its Python {UNREADABLE}"]
+    new = _reached(now)
+    if "modules" not in before:  # noted before imports were looked at
+        was, new = {reached_code.OWN: was[reached_code.OWN]}, {reached_code.OWN: new[reached_code.OWN]}
+    changed = sorted(module for module in {*was, *new} if was.get(module) != new.get(module))
+    return [f"{name.removesuffix(reached_code.PACKAGE)} it imports" if name else "its Python" for name in changed]
 
 
-def _is_of_one_piece(query: exp.Select) -> bool:
-    """Tell whether a column more or less may change which rows the query gives, or what the others hold."""
-    grouped, ordered = query.args.get("group"), query.args.get("order")
-    return bool(
-        query.is_star
-        or query.args.get("distinct")
-        or len({each.alias_or_name for each in query.expressions}) < len(query.expressions)
-        or any(each.find(exp.Unnest, exp.Explode) for each in query.expressions)
-        or (grouped and (grouped.args.get("all") or any(isinstance(e, exp.Literal) for e in grouped.expressions)))
-        or (ordered and any(each.find(exp.Literal) for each in ordered.expressions))
-    )
+def _told(code: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the declaration says beside the code: the function's name, its frames and what it is shown."""
+    return {name: said for name, said in code.items() if name not in ("source", "file", "modules")}
 
 
-def _trees(value: Any) -> Iterable[exp.Expression]:
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, exp.Expression)]
-
-
-def _names_in(tree: exp.Expression) -> Iterator[str]:
-    return (column.name for column in tree.find_all(exp.Column))
-
-
-# --- Python ---------------------------------------------------------------------------------------
-
-
-def _of_python(code: Mapping[str, Any] | None) -> object:
-    """Give what of the code decides what it computes: the function, and what of the file it reaches."""
-    if code is None:
-        return None
-    body = [each for each in ast.parse(code["source"]).body if not _is_text(each)]
-    told = {name: said for name, said in code.items() if name not in ("source", "file")}
-    return told, [ast.dump(_without_texts(each)) for each in _reached(body, code["function"])]
-
-
-def _reached(body: list[ast.stmt], function: str) -> list[ast.stmt]:
-    """Give those statements of a file that may have a part in what one of its functions computes."""
-    binds = {place: _bound_by(statement) for place, statement in enumerate(body)}
-    kept = {place for place, names in binds.items() if not names or function in names}
-    while True:
-        used = {node.id for place in kept for node in ast.walk(body[place]) if isinstance(node, ast.Name)}
-        more = {place for place, names in binds.items() if names & used} - kept
-        if not more:
-            return [body[place] for place in sorted(kept)]
-        kept |= more
-
-
-def _bound_by(statement: ast.stmt) -> set[str]:
-    """Name what a statement does nothing but bind; empty for one that may do more."""
-    match statement:
-        case ast.FunctionDef(decorator_list=[]) | ast.ClassDef(decorator_list=[]):
-            return {statement.name}
-        case ast.Import() | ast.ImportFrom():
-            names = {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
-            return set() if "*" in names else names
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-            return set() if any(isinstance(node, ast.Call) for node in ast.walk(statement)) else {name}
-        case _:
-            return set()
-
-
-def _without_texts(tree: ast.stmt) -> ast.stmt:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            node.body = [each for each in node.body if not _is_text(each)]
-    return tree
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _reached(code: Mapping[str, Any]) -> dict[str, list[str]]:
+    return reached_code.reached(code["source"], code["function"], modules=code.get("modules", {}))

@@ -1,5 +1,6 @@
-"""What a view leaves to other places: the keys of its entity, and the text of its function."""
+"""What a view leaves to other places: the keys of its entity, and the text of its function and of what it imports."""
 
+import os
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,7 @@ from pydantic import BaseModel, RootModel
 from mlops_assets.errors import DeclarationError, MlopsError, UnknownNameError
 from mlops_assets.orchestration.declaring import place
 from mlops_assets.orchestration.entity import declared_entities
+from mlops_assets.orchestration.project_modules import modules_of_project
 from mlops_assets.orchestration.raw_table import folder_of
 
 
@@ -15,7 +17,8 @@ def complete(attributes: BaseModel | None, context: dg.ComponentLoadContext) -> 
     """Give the attributes of a view with the keys of its entity and the source of its function filled in.
 
     Raises:
-        DeclarationError: The entity is not declared, or has other keys than the view; or the file is not there.
+        DeclarationError: The entity is not declared, or has other keys than the view; or the file is not there, or it
+            or what it imports is not Python.
     """
     if not isinstance(attributes, RootModel) or not isinstance(attributes.root, dict):
         return attributes
@@ -23,7 +26,7 @@ def complete(attributes: BaseModel | None, context: dg.ComponentLoadContext) -> 
     if isinstance(name := given.get("entity"), str):
         given["keys"] = _keys_of(name, given.get("keys"), context)
     if isinstance(code := given.get("python"), dict) and isinstance(code.get("file"), str):
-        given["python"] = code | {"source": _source_of(code["file"], context)}
+        given["python"] = code | _code_of(code["file"], context)
     return type(attributes)(given)
 
 
@@ -41,13 +44,20 @@ def _keys_of(name: str, stated: object, context: dg.ComponentLoadContext) -> dic
     return keys
 
 
-def _source_of(file: str, context: dg.ComponentLoadContext) -> str:
+def _code_of(file: str, context: dg.ComponentLoadContext) -> dict[str, Any]:
     folder = folder_of(context)
     path = folder / file
     if not path.is_file():
         known = sorted(other.name for other in folder.glob("*.py"))
         raise _refused(UnknownNameError("file", file, known=known), context, "python", "file")
-    return path.read_text(encoding="utf-8")
+    source = path.read_text(encoding="utf-8")
+    try:
+        modules = modules_of_project(source, file=path, root=context.project_root)
+    except SyntaxError as error:
+        where = os.path.relpath(error.filename or path, folder)
+        problem = DeclarationError(f"line {error.lineno} of {where} is not Python: {error.msg}")
+        raise _refused(problem, context, "python", "file") from error
+    return {"source": source, "modules": modules}
 
 
 def _refused(problem: MlopsError, context: dg.ComponentLoadContext, *path: str) -> DeclarationError:

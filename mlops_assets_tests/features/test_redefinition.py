@@ -1,6 +1,9 @@
 """Which features of a view are computed otherwise after an edit, and which edits change nothing."""
 
+from dataclasses import replace
+
 import pytest
+import sqlglot
 
 from mlops_assets.features.redefinition import NOT_THERE, computation_of, computed_otherwise
 from mlops_assets.features.view import ViewDefinition
@@ -62,6 +65,7 @@ def aggregated(*windows, where=None, **values):
     [
         pytest.param(in_sql("avg(delay)", "AVG( delay ) /* minutes */"), id="layout"),
         pytest.param(in_sql("avg(delay) AS mean_delay, max(delay) AS worst", REORDERED), id="order"),
+        pytest.param(in_sql("avg(delay) AS mean_delay", 'avg("delay") AS "mean_delay"'), id="quotes"),
         pytest.param(a_view(description="Delays.", owner="team:x", describe={"worst": "The worst."}), id="words"),
         pytest.param(a_view(ttl="P9D", defaults={"worst": 0.0}), id="who finds a row"),
     ],
@@ -74,6 +78,37 @@ def test_what_computes_the_same_is_the_same(now):
 def test_a_feature_computed_otherwise_leaves_the_others_as_they_were():
     """A model that does not ask for it need not wait for anything."""
     assert computed_otherwise(a_view(), in_sql("avg(delay)", "avg(delay + 1)")) == {"mean_delay": "its SQL"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [('"delay"', '"Delay"'), ('"delay"', "'delay'"), ('"TRUE"', "TRUE"), ('"a.b"', "a.b"),
+     ("delay->'$.late'", "delay->'$.LATE'")],
+)  # fmt: skip
+def test_names_and_texts_that_look_alike_are_not_the_same(one, other):
+    """Quotes around a name do not count, but not all that is in quotes is a name, and cases may tell names apart."""
+    before, now = in_sql("avg(delay)", f"max({one})"), in_sql("avg(delay)", f"max({other})")
+
+    assert computed_otherwise(before, now) == {"mean_delay": "its SQL"}
+
+
+def test_queries_are_read_once_however_many_features_they_give(monkeypatch):
+    """A view of a hundred features is compared in the time of reading two queries."""
+    read, asked = sqlglot.parse, []
+    before, now = a_view(), in_sql("avg(delay)", "avg(delay + 1)")
+    monkeypatch.setattr(sqlglot, "parse", lambda sql, **said: asked.append(sql) or read(sql, **said))
+
+    computed_otherwise(before, now)
+
+    assert sorted(asked) == sorted([before.sql, now.sql])
+
+
+def test_sql_that_a_release_cannot_read_any_more_counts_as_changed():
+    """Nobody can tell that it is the same, and days computed again are of one definition for certain."""
+    before = replace(a_view(), sql="SELECT carrier, avg(delay FROM flights")
+    why = "its SQL on record cannot be read by this release"
+
+    assert computed_otherwise(before, a_view()) == {"mean_delay": why, "worst": why}
 
 
 def test_a_new_feature_was_not_there():
@@ -93,10 +128,11 @@ def test_which_rows_are_looked_at_counts_for_every_feature(old, new):
     assert computed_otherwise(a_view(), in_sql(old, new)) == {"mean_delay": "its SQL", "worst": "its SQL"}
 
 
-def test_an_expression_that_others_use_counts_for_them():
-    """DuckDB lets a column use what another one beside it is called."""
-    before = in_sql("max(delay) AS worst", "mean_delay * 2 AS worst")
-    now = a_view(sql=SQL.replace("max(delay) AS worst", "mean_delay * 2 AS worst").replace("avg(delay)", "sum(delay)"))
+@pytest.mark.parametrize("used", ["mean_delay", "Mean_Delay", '"mean_delay"'])
+def test_an_expression_that_others_use_counts_for_them(used):
+    """DuckDB lets a column use what another one beside it is called, in any case of letters."""
+    before = in_sql("max(delay) AS worst", f"{used} * 2 AS worst")
+    now = a_view(sql=before.sql.replace("avg(delay)", "sum(delay)"))
 
     assert computed_otherwise(before, now) == {"mean_delay": "its SQL", "worst": "its SQL"}
 
@@ -152,3 +188,74 @@ def test_columns_a_function_is_shown_count():
     now = in_python(reads={"flights": ["carrier", "delay", "origin"]})
 
     assert computed_otherwise(in_python(), now) == {"mean_delay": "its Python"}
+
+
+def test_python_that_a_release_cannot_read_any_more_counts_as_changed():
+    """As SQL does."""
+    before = in_python()
+    old = replace(before, python={**before.python, "source": "print 'late'"})
+
+    assert computed_otherwise(old, before) == {"mean_delay": "its Python on record cannot be read by this release"}
+
+
+IMPORTING = """
+import polars as pl
+from shop import units
+from shop.lateness import late
+
+
+def rates(flights):
+    return late(flights, units.MINUTES)
+"""
+MODULES = {
+    "shop.__init__": "VERSION = 1\n",
+    "shop.units": "MINUTES = 1\n",
+    "shop.lateness": """
+from .bounds import LIMIT, OTHER
+
+def late(rows, unit):
+    'Which rows are late.'
+    return rows.filter(rows["delay"] > LIMIT * unit)
+
+def early(rows):
+    return rows.filter(rows["delay"] < OTHER)
+""",
+    "shop.bounds": "LIMIT = 15\nOTHER = 0\nUNUSED = 3\n",
+}
+
+
+def importing(module="shop.units", old="", new=""):
+    assert old in MODULES[module]
+    modules = {**MODULES, module: MODULES[module].replace(old, new)}
+    return in_python(IMPORTING, modules=modules)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [("shop.lateness", "'Which", "'The"), ("shop.lateness", "LIMIT * unit)", "LIMIT*unit)  # minutes"),
+     ("shop.lateness", '["delay"] < OTHER', '["delay"] <= OTHER'), ("shop.bounds", "UNUSED = 3", "UNUSED = 4"),
+     ("shop.__init__", "VERSION = 1", "VERSION = 2")],
+)  # fmt: skip
+def test_what_the_function_does_not_reach_of_a_module_does_not_count(module, old, new):
+    """Comments, layout and docstrings, and names of it that nothing on the way asks for."""
+    assert computed_otherwise(importing(), importing(module, old, new)) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [("shop.lateness", "> LIMIT", ">= LIMIT"), ("shop.units", "1", "60"), ("shop.bounds", "LIMIT = 15", "LIMIT = 10"),
+     ("shop.__init__", "VERSION = 1", "print()"), ("shop.bounds", "UNUSED = 3", "UNUSED = print()")],
+)  # fmt: skip
+def test_a_module_that_the_function_imports_counts(module, old, new):
+    """Also one that is imported by another, and whatever is done while it is imported."""
+    said = f"{module.removesuffix('.__init__')} it imports"
+
+    assert computed_otherwise(importing(), importing(module, old, new)) == {"mean_delay": said}
+
+
+def test_days_noted_before_imports_were_looked_at_are_of_the_text_they_know():
+    """What the modules held then nobody knows; an upgrade alone holds no model up."""
+    before = importing()
+    known = {name: said for name, said in before.python.items() if name != "modules"}
+
+    assert computed_otherwise(replace(before, python=known), before) == {}

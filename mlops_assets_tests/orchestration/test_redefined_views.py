@@ -175,6 +175,23 @@ def test_an_edit_that_changes_nothing_holds_no_model_up(shop, view):
     assert build_training_set(shop.folder, shop.home, cut_off=CUT_OFF)[0].rows
 
 
+@pytest.mark.parametrize("kept", [None, "{}", "not JSON"])
+def test_days_of_a_definition_that_cannot_be_read_are_not_learnt_from(shop, redefined, kept):
+    """A record that is lost, or of a form this release does not know: refused in words, and mended like any other."""
+    for file in (shop.home.records.root / "definitions" / "branch_returns@").glob("*.json"):
+        file.write_text(kept) if kept else file.unlink()
+    warned = check_of(shop, redefined, NEW_DAY)
+
+    with pytest.raises(TrainingError, match=r"28 of the days .* `mlops refresh 2024-01-01 2024-01-28`") as refusal:
+        build_training_set(shop.folder, shop.home, cut_off=CUT_OFF)
+
+    why = "return_rate_7d (its definition on record cannot be read by this release)"
+    assert why in str(refusal.value)
+    assert why in warned.description
+    refresh_view(redefined, shop.home, HISTORY, at=the_end_of(NEW_DAY))
+    assert build_training_set(shop.folder, shop.home, cut_off=CUT_OFF)[0].rows
+
+
 def test_days_of_before_definitions_were_noted_say_nothing(shop, redefined):
     """Nobody knows what they were computed by, so they are learnt from as before."""
     shop.home.tables.note(VIEW, {day: {} for day in HISTORY})

@@ -11,6 +11,7 @@ from mlops_assets.errors import DeclarationError
 from mlops_assets.orchestration import project_definitions
 from mlops_assets.orchestration.feature_table import compute_partitions
 from mlops_assets.orchestration.project import declared_views
+from mlops_assets.orchestration.project_modules import modules_of_project
 from mlops_assets.stores.home import Home
 from mlops_assets_tests._shop import TABLES_YAML, days, orders, pyproject, write_project
 
@@ -107,6 +108,77 @@ def test_other_code_is_another_code_version(tmp_path, monkeypatch):
 
     assert version(AMOUNTS) == version(AMOUNTS)
     assert version(AMOUNTS) != version(AMOUNTS.replace("mean()", "median()"))
+
+
+HELPED = """\
+from {package}.means import mean_of
+
+def amounts(orders):
+    return mean_of(orders)
+"""
+MEANS = """\
+import math
+import polars as pl
+from .rounding import rounded
+
+def mean_of(orders):
+    from {package}.units import CENTS
+    return orders.group_by("branch").agg(rounded(pl.col("amount").mean() * CENTS).alias("mean_amount"))
+"""
+ROUNDING = "import numpy\n\ndef rounded(x):\n    return x.round(2)\n"
+
+
+def helped(folder, monkeypatch, *, units="CENTS = 100"):
+    """The view of a project whose function is helped by modules of the project, and the name of their package."""
+    package = f"helped_{next(COUNTER)}"
+    monkeypatch.syspath_prepend(str(folder))
+    texts = {
+        "pyproject.toml": pyproject(package),
+        f"{package}/__init__.py": "",
+        f"{package}/means.py": MEANS.replace("{package}", package),
+        f"{package}/rounding.py": ROUNDING,
+        f"{package}/units.py": units,
+        f"{package}/unused.py": "",
+        f"{package}/defs/orders/defs.yaml": TABLES,
+        f"{package}/defs/orders/branches.csv": "branch,size\neast,10\n",
+        f"{package}/defs/views/defs.yaml": f"{IN_PYTHON}---\n{ENTITY}",
+        f"{package}/defs/views/amounts.py": HELPED.replace("{package}", package),
+    }
+    return declared_views(project_definitions(write_project(folder, texts)))["branch_amounts"][1], package
+
+
+def test_the_modules_of_the_project_that_a_function_imports_travel_with_it(tmp_path, monkeypatch):
+    """Those they import as well, wherever the import stands; libraries do not."""
+    view, package = helped(tmp_path, monkeypatch)
+
+    assert [*view.python.modules] == [f"{package}.{name}" for name in ("__init__", "means", "rounding", "units")]
+    assert view.python.modules[f"{package}.units"] == "CENTS = 100"
+
+
+def test_a_library_in_the_folder_of_the_project_is_none_of_its_modules(tmp_path, monkeypatch):
+    """As in an environment that stands in it, or what another path leads to."""
+    for folder in (tmp_path / "p" / ".venv" / "site-packages", tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+        (folder / f"{folder.name[:4]}_library.py").write_text("")
+        monkeypatch.syspath_prepend(str(folder))
+    source, file = "import site_library, else_library, json", tmp_path / "p" / "a.py"
+
+    assert modules_of_project(source, file=file, root=tmp_path / "p") == {}
+
+
+def test_looking_for_what_is_imported_runs_nothing(tmp_path, monkeypatch):
+    """A project is loaded often, and what a module does while it is imported is for the run to do."""
+    view, package = helped(tmp_path, monkeypatch, units="raise SystemExit")
+
+    assert view.python.modules[f"{package}.units"] == "raise SystemExit"
+
+
+def test_a_module_that_is_not_python_is_told_of_when_the_project_is_loaded(tmp_path, monkeypatch):
+    """With its place, not on the first day that is computed."""
+    with pytest.raises(ComponentTreeException) as refused:
+        helped(tmp_path, monkeypatch, units="CENTS = = 100")
+
+    assert "python.file: line 1 of ../../units.py is not Python: invalid syntax" in str(refused.value.__cause__)
 
 
 MISTAKES = {

@@ -5,7 +5,7 @@ those of a table carry the contract they were judged by. Days stored before ther
 """
 
 from mlops_assets.digests import sha256_json
-from mlops_assets.errors import examples
+from mlops_assets.errors import StoreError, examples
 from mlops_assets.features.redefinition import NOT_THERE, computed_otherwise
 from mlops_assets.records import ViewComputation
 from mlops_assets.stores.home import Home
@@ -29,11 +29,20 @@ def in_use(stores: Home, view: str) -> ViewComputation | None:
     return stores.records.find((DEFINITIONS,), view, ViewComputation)
 
 
+def noted(stores: Home, view: str, sha256: str) -> ViewComputation | None:
+    """Give the definition that a partition's note names; None if it is gone, or of a form this release cannot read."""
+    try:
+        return stores.records.find((DEFINITIONS, view), sha256, ViewComputation)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError):  # it may be there
+            raise
+        return None
+
+
 def otherwise(stores: Home, now: ViewComputation, contents: dict[str, Content]) -> Otherwise:
-    """Give the partitions that were computed by another definition than `now`, oldest first."""
-    noted = {digest for content in contents.values() if (digest := content.extra.get(NOTE))}
-    kept = {each: stores.records.get((DEFINITIONS, now.view), each, ViewComputation) for each in noted}
-    found = {digest: computed_otherwise(before, now) for digest, before in kept.items()}
+    """Give the partitions that were computed by another definition than `now`, or by an unknown one, oldest first."""
+    digests = {digest for content in contents.values() if (digest := content.extra.get(NOTE))}
+    found = {each: computed_otherwise(noted(stores, now.view, each), now) for each in digests - {sha256_json(now)}}
     return {key: why for key in sorted(contents) if (why := found.get(contents[key].extra.get(NOTE, ""), {}))}
 
 

@@ -6,7 +6,7 @@ from mlops_assets.digests import sha256_json
 from mlops_assets.errors import examples
 from mlops_assets.features.redefinition import computed_otherwise
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
-from mlops_assets.orchestration.steps.intake.defining import DEFINITIONS, NOTE, otherwise, told
+from mlops_assets.orchestration.steps.intake.defining import DEFINITIONS, NOTE, noted, otherwise, told
 from mlops_assets.records import TrainingSet, ViewComputation
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.releases import Release
@@ -41,17 +41,20 @@ def _learnt_otherwise(stores: Home, now: ViewComputation) -> dict[str, dict[str,
 
 
 def _of(stores: Home, release: Release, now: ViewComputation) -> dict[str, str]:
-    learnt = _learnt_by(stores, release, now.view)
+    note = _learnt_by(stores, release, now.view)
+    if note is None or note == sha256_json(now):
+        return {}
+    learnt = noted(stores, now.view, note)
     gone = dict.fromkeys({*learnt.features} - {*now.features}, "the view has it no longer") if learnt else {}
-    changed = gone | computed_otherwise(learnt, now) if learnt else {}
+    changed = gone | computed_otherwise(learnt, now)
     if not changed:
         return {}
     asked = LoadedBundle.of(stores, release.model, release.bundle_sha256).vectorizer.plan.inputs
     return {each.name: changed[each.name] for each in asked if each.name in changed}
 
 
-def _learnt_by(stores: Home, release: Release, view: str) -> ViewComputation | None:
-    """Give what a view was computed by when the version was trained: that of its newest day then."""
+def _learnt_by(stores: Home, release: Release, view: str) -> str | None:
+    """Give the note of what a view was computed by when the version was trained: that of its newest day then."""
     table = f"features/{view}"
     trained = next(v for v in stores.state.versions(release.model) if v.bundle_sha256 == release.bundle_sha256)
     sources = msgspec.json.decode(trained.record_json, type=TrainingSet).sources
@@ -59,5 +62,4 @@ def _learnt_by(stores: Home, release: Release, view: str) -> ViewComputation | N
     if version is None:
         return None
     contents = stores.tables.contents(table, version)
-    noted = contents[max(contents)].extra.get(NOTE)
-    return stores.records.find((DEFINITIONS, view), noted, ViewComputation) if noted else None
+    return contents[max(contents)].extra.get(NOTE)
