@@ -90,7 +90,13 @@ class TrainingPolicy(BaseModel, frozen=True, extra="forbid"):
             require_rounds(trainer, resolved)
         for name, among in self.tuning.search.items() if self.tuning else ():
             for value in among.ends:
-                trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
+                tried = trainer.resolve(task, {**self.params, name: value}, seed=self.seed)
+                if isinstance(trainer, FitsInRounds) and not trainer.in_rounds(tried):
+                    raise DeclarationError(
+                        f"`tuning` judges each trial round by round, and with boosting {tried['boosting']!r} later "
+                        "rounds change earlier ones. Take `gbdt`, or leave `tuning` out.",
+                        trainer=trainer.name,
+                    )
 
     def seeks_rounds(self, trainer: Trainer, resolved: Params) -> bool:
         """Say whether the validation days are to find a number of rounds, and not only a calibration."""

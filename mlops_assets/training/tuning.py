@@ -58,7 +58,17 @@ class Among(BaseModel, frozen=True, extra="forbid"):
             )
         if self.log and self.step is not None:
             raise DeclarationError("`log` and `step` exclude each other: equal steps are unequal on a log scale.")
+        if self.step is not None and self._whole and not isinstance(self.step, int):
+            raise DeclarationError(
+                f"Between whole numbers lies no `step` of {self.step}. Make it whole, or write an end as {self.low}.0.",
+                step=self.step,
+            )
         return self
+
+    @property
+    def _whole(self) -> bool:
+        """Whether whole numbers alone are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def ends(self) -> tuple[str | int | float | bool, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.errors import DeclarationError, TrainingError
 from mlops_assets.training import TRAINERS
-from mlops_assets.training.trainers.lightgbm import SEEDS, normalised
+from mlops_assets.training.trainers.lightgbm import RANGES, SEEDS, SWITCHES, TUNABLE, normalised
 
 TRAINER = TRAINERS["lightgbm"]
 
@@ -27,12 +27,41 @@ TRAINER = TRAINERS["lightgbm"]
         ({"n_estimators": 100}, "Write num_iterations"),
         ({"num_leafs": 31}, "Did you mean 'num_leaves'"),
         ({"objective": "quantile"}, "binary model"),
+        ({"num_iterations": 0}, "a whole number of at least 1"),
+        ({"num_iterations": "100"}, "a whole number"),
+        ({"num_leaves": 7.5}, "a whole number of 2 to 131072"),
+        ({"checkpoint_rounds": -1}, "a whole number of at least 0"),
+        ({"learning_rate": 0}, "a number above 0"),
+        ({"learning_rate": float("inf")}, "a number above 0"),
+        ({"bagging_fraction": 1.5}, "a number above 0, up to 1"),
+        ({"max_bin": True}, "a whole number of at least 2"),
+        ({"extra_trees": "yes"}, "true or false"),
     ],
 )
 def test_a_parameter_that_would_break_the_promise_is_refused_with_the_reason(params, why):
     """Each refusal says which promise it would break or what to write instead."""
     with pytest.raises(DeclarationError, match=why):
         TRAINER.resolve("binary", params, seed=7)
+
+
+def test_each_parameter_that_is_a_number_or_a_switch_has_a_range():
+    """So that none is first refused by LightGBM, in the middle of a run."""
+    assert TUNABLE - {"boosting", "objective"} == set(RANGES) | SWITCHES
+
+
+@pytest.mark.parametrize("name", sorted(RANGES))
+def test_lightgbm_takes_both_ends_of_each_range(regression, name):
+    """What is let through here is not refused there."""
+    few = regression.take(np.arange(len(regression)) < 300)
+    low, high = RANGES[name].low, RANGES[name].high
+    ends = [low + 0.01 if RANGES[name].above else low, high]
+    objective = {"fair_c": "fair", "tweedie_variance_power": "tweedie", "alpha": "huber"}.get(name, "regression")
+
+    for end in (end for end in ends if np.isfinite(end)):
+        params = {"num_iterations": 2, "objective": objective, name: end}
+        positive = replace(few, y=few.y - few.y.min() + 1)
+
+        assert TRAINER.fit(positive, params=params, seed=7).rounds >= 1
 
 
 def test_a_regression_may_choose_its_loss(regression):
@@ -85,9 +114,9 @@ def test_rows_of_another_width_are_refused(binary):
 
 
 def test_what_lightgbm_refuses_comes_back_as_a_training_error(binary):
-    """A value out of range is named, with LightGBM's own words."""
-    with pytest.raises(TrainingError, match="num_leaves"):
-        TRAINER.fit(binary, params={"num_leaves": -3}, seed=7)
+    """Values that do not go together are named, with LightGBM's own words."""
+    with pytest.raises(TrainingError, match="scale_pos_weight"):
+        TRAINER.fit(binary, params={"is_unbalance": True, "scale_pos_weight": 3.0}, seed=7)
 
 
 def test_dart_cannot_be_stopped_early(binary):

@@ -189,6 +189,7 @@ def test_a_trainer_without_rounds_is_judged_by_its_scores(task, request):
         {"low": 2, "high": 1},
         {"low": 0, "high": 1, "log": True},
         {"low": 1, "high": 8, "log": True, "step": 2},
+        {"low": 1, "high": 8, "step": 0.5},
     ],
 )
 def test_a_range_that_means_nothing_is_refused(declared):
@@ -202,6 +203,9 @@ def test_a_misspelt_or_impossible_parameter_is_refused_at_load():
     for searched_for, why in (
         ({"num_leafs": Among(low=2, high=8)}, "Did you mean 'num_leaves'"),
         ({"boosting": Among(choices=("gbdt", "goss"))}, "goss"),
+        ({"boosting": Among(choices=("gbdt", "dart"))}, "round by round"),
+        ({"num_leaves": Among(low=2, high=31.5)}, "a whole number"),
+        ({"feature_fraction": Among(low=0.5, high=1.5)}, "up to 1"),
     ):
         with pytest.raises(DeclarationError, match=why):
             TrainingPolicy(tuning=TuningPolicy(search=searched_for)).require_task("binary")

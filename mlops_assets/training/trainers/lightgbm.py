@@ -19,6 +19,7 @@ from mlops_assets.records import Params, Task
 from mlops_assets.training.checkpoint import Checkpoint, saved_progress
 from mlops_assets.training.cluster import Cluster, fit_on_cluster
 from mlops_assets.training.trainer import Array, Fitted, Mask, TrainingData, require_rounds
+from mlops_assets.training.trainers._ranges import Range, require_range
 from mlops_assets.training.trainers._segments import SEEDS, Growth, Rows, best_round, seeds_of
 
 PART = "model.txt"
@@ -65,6 +66,25 @@ TUNABLE = {
     *DEFAULTS,
     *("objective", "alpha", "fair_c", "tweedie_variance_power", "boost_from_average", "max_delta_step"),
     *("drop_rate", "max_drop", "skip_drop", "pos_bagging_fraction", "neg_bagging_fraction", "is_unbalance"),
+}
+
+SWITCHES = {"extra_trees", "boost_from_average", "is_unbalance"}
+_SHARE = Range(0, 1, above=True)
+RANGES = {
+    **dict.fromkeys(("feature_fraction", "feature_fraction_bynode", "bagging_fraction"), _SHARE),
+    **dict.fromkeys(("pos_bagging_fraction", "neg_bagging_fraction"), _SHARE),
+    **dict.fromkeys(("drop_rate", "skip_drop"), Range(0, 1)),
+    **dict.fromkeys(("learning_rate", "scale_pos_weight", "alpha", "fair_c"), Range(0, above=True)),
+    **dict.fromkeys(("lambda_l1", "lambda_l2", "min_gain_to_split", "min_sum_hessian_in_leaf"), Range(0)),
+    **dict.fromkeys(("cat_l2", "cat_smooth", "path_smooth"), Range(0)),
+    **dict.fromkeys(("num_iterations", "min_data_in_bin", "min_data_per_group"), Range(1, whole=True)),
+    **dict.fromkeys(("max_cat_threshold", "max_cat_to_onehot"), Range(1, whole=True)),
+    **dict.fromkeys(("min_data_in_leaf", "bagging_freq", "checkpoint_rounds"), Range(0, whole=True)),
+    **dict.fromkeys(("max_depth", "max_drop"), Range(whole=True)),
+    "max_bin": Range(2, whole=True),
+    "num_leaves": Range(2, 131_072, whole=True),
+    "max_delta_step": Range(),
+    "tweedie_variance_power": Range(1, 1.999),
 }
 
 OBJECTIVES: dict[Task, tuple[str, ...]] = {
@@ -374,3 +394,6 @@ def _check(name: str, value: str | int | float | bool) -> None:
     if name == "boosting" and value not in ("gbdt", "dart", "rf"):
         why = " `goss` samples per thread, so the model would depend on their number." if value == "goss" else ""
         raise DeclarationError(f"Boosting {value!r} cannot be used.{why} Use gbdt, dart or rf.", parameter=name)
+    if name in SWITCHES and not isinstance(value, bool):
+        raise DeclarationError(f"Parameter `{name}` is {value!r}, but should be true or false.", parameter=name)
+    require_range(name, value, ranges=RANGES)

@@ -19,6 +19,7 @@ from mlops_assets.records import Params, Task
 from mlops_assets.scoring.network import NETWORK_PART, WEIGHTS_PART, Architecture, Category, Number, network_scorer
 from mlops_assets.training.checkpoint import Checkpoint, saved_progress
 from mlops_assets.training.trainer import Array, Fitted, Mask, Trainer, TrainingData
+from mlops_assets.training.trainers._ranges import Range, require_range
 
 DEFAULTS: Params = {
     "hidden": "64,32",
@@ -30,8 +31,14 @@ DEFAULTS: Params = {
     "weight_decay": 0.01,
 }
 
-LOWEST = {"embedding": 1, "dropout": 0, "epochs": 1, "batch_size": 2, "learning_rate": 1e-8, "weight_decay": 0}
-HIGHEST = {"embedding": 512, "dropout": 0.95, "epochs": 10_000, "batch_size": 2**20, "learning_rate": 10}
+RANGES = {
+    "embedding": Range(1, 512, whole=True),
+    "dropout": Range(0, 0.95),
+    "epochs": Range(1, 10_000, whole=True),
+    "batch_size": Range(2, 2**20, whole=True),
+    "learning_rate": Range(1e-8, 10),
+    "weight_decay": Range(0),
+}
 WIDEST = 4096
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as everywhere
@@ -61,8 +68,7 @@ class NetworkTrainer:
         for name, value in params.items():
             if name not in DEFAULTS:
                 raise UnknownNameError("network parameter", name, known=DEFAULTS)
-            if name != "hidden":
-                _require_range(name, value)
+            require_range(name, value, ranges=RANGES)
         complete = {**DEFAULTS, **params}
         _widths(complete["hidden"])
         if missing := [library for library in ("torch", "safetensors") if find_spec(library) is None]:
@@ -346,16 +352,6 @@ def _widths(hidden: object) -> tuple[int, ...]:
             hidden=hidden,
         )
     return tuple(int(part) for part in told)
-
-
-def _require_range(name: str, value: str | int | float | bool) -> None:
-    """Refuse a value that no network can be fitted with."""
-    whole = isinstance(DEFAULTS[name], int)
-    low, high = LOWEST[name], HIGHEST.get(name, float("inf"))
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= float(value) <= high or (whole and float(value) != int(value)):
-        kind = "a whole number" if whole else "a number"
-        raise DeclarationError(f"`{name}` is {value!r}, but should be {kind} of {low} to {high}.", parameter=name)
 
 
 def _as_bytes(tensors: Mapping[str, Any]) -> bytes:
