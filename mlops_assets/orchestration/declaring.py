@@ -1,7 +1,7 @@
 """From YAML to frozen declarations: typos are refused with file, line and the nearest right spelling."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -14,6 +14,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 from mlops_assets.errors import DeclarationError
 
 D = TypeVar("D", bound=BaseModel)
+Completing = Callable[[dict[str, Any], dg.ComponentLoadContext], dict[str, Any]]
 
 DECLARATION, FOLDER = "mlops/declaration", "mlops/folder"  # metadata by which a declaration is read back from its asset
 
@@ -33,8 +34,16 @@ def attributes_model(declaration: type[D]) -> type[BaseModel]:
     return Attributes
 
 
-def declare(declaration: type[D], attributes: BaseModel | None, context: dg.ComponentLoadContext) -> D:
+def declare(
+    declaration: type[D],
+    attributes: BaseModel | None,
+    context: dg.ComponentLoadContext,
+    *,
+    complete: Completing | None = None,
+) -> D:
     """Build a declaration from the YAML attributes of a component, templates (`{{ env.X }}`) rendered.
+
+    `complete` gives them with what the YAML leaves to other places; that is no template, whatever it holds.
 
     Raises:
         DeclarationError: A key or a value cannot be obeyed; the message lists each with file, line and what was
@@ -42,6 +51,8 @@ def declare(declaration: type[D], attributes: BaseModel | None, context: dg.Comp
     """
     raw = attributes.root if isinstance(attributes, RootModel) else {}
     rendered = context.resolution_context.resolve_value(raw, as_type=dict)
+    if complete and isinstance(rendered, dict):
+        rendered = complete(rendered, context)
     try:
         return declaration.model_validate(rendered)
     except ValidationError as error:

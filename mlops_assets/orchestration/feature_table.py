@@ -69,7 +69,7 @@ class FeatureTable(dg.Component, dg.Resolvable):
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "FeatureTable":
         """Build the component from YAML."""
-        return cls(declare(FeatureTableDeclaration, complete(attributes, context), context))
+        return cls(declare(FeatureTableDeclaration, attributes, context, complete=complete))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the asset features/<view>."""

@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, RootModel
 
 from mlops_assets.errors import DeclarationError, MlopsError, UnknownNameError
 from mlops_assets.orchestration.declaring import place
@@ -13,21 +12,19 @@ from mlops_assets.orchestration.project_modules import modules_of_project
 from mlops_assets.orchestration.raw_table import folder_of
 
 
-def complete(attributes: BaseModel | None, context: dg.ComponentLoadContext) -> BaseModel | None:
+def complete(attributes: dict[str, Any], context: dg.ComponentLoadContext) -> dict[str, Any]:
     """Give the attributes of a view with the keys of its entity and the source of its function filled in.
 
     Raises:
         DeclarationError: The entity is not declared, or has other keys than the view; or the file is not there, or it
             or what it imports is not Python.
     """
-    if not isinstance(attributes, RootModel) or not isinstance(attributes.root, dict):
-        return attributes
-    given: dict[str, Any] = dict(attributes.root)
+    given = {**attributes}
     if isinstance(name := given.get("entity"), str):
         given["keys"] = _keys_of(name, given.get("keys"), context)
     if isinstance(code := given.get("python"), dict) and isinstance(code.get("file"), str):
         given["python"] = code | _code_of(code["file"], context)
-    return type(attributes)(given)
+    return given
 
 
 def _keys_of(name: str, stated: object, context: dg.ComponentLoadContext) -> dict[str, str]:

@@ -155,6 +155,17 @@ def test_the_modules_of_the_project_that_a_function_imports_travel_with_it(tmp_p
     assert view.python.modules[f"{package}.units"] == "CENTS = 100"
 
 
+@pytest.mark.parametrize("text", ['"""Units."""', "[1, 2]", 'NAME = "{{ unit }}"', "LATE = {'a': {'b': 1}}  # {% x"])
+def test_code_is_read_as_it_stands(tmp_path, monkeypatch, text):
+    """It is no template of the YAML, and no value: not even a file that holds nothing but a docstring."""
+    view, package = helped(tmp_path, monkeypatch, units=text)
+    (tmp_path / "own").mkdir()
+    own = declared_views(load(tmp_path / "own", monkeypatch, IN_PYTHON, ENTITY, amounts=f"{AMOUNTS}\n{text}\n"))
+
+    assert view.python.modules[f"{package}.units"] == text
+    assert own["branch_amounts"][1].python.source == f"{AMOUNTS}\n{text}\n"
+
+
 def test_a_library_in_the_folder_of_the_project_is_none_of_its_modules(tmp_path, monkeypatch):
     """As in an environment that stands in it, or what another path leads to."""
     for folder in (tmp_path / "p" / ".venv" / "site-packages", tmp_path / "elsewhere"):
