@@ -25,7 +25,13 @@ def report(home: str | None, version: tuple[str, int | None], and_open: bool, ou
     found = judged(project.model(model), project.home, bundle_of(project.home, model, number))
     page = write_page(project.home, found)
     if out:
-        out.write_bytes(page.read_bytes())
+        try:
+            out.write_bytes(page.read_bytes())
+        except OSError as error:
+            raise click.ClickException(
+                f"The page could not be written to {out}: {error.strerror}. It is at {page}; "
+                "name another place for a copy."
+            ) from error
     click.echo(headline(found))
     click.echo(f"\n  {out or page}")
     if and_open:

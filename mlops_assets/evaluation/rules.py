@@ -221,7 +221,10 @@ def fair_enough(policy: GatePolicy, found: Fairness | None) -> list[Rule]:
     elif found.gaps:
         rules.append(Rule(True, f"groups lie no further apart than declared in any of {len(found.gaps)} comparisons."))
     if found.unmeasured:
-        text = f"whether groups lie further apart than declared is not known of {examples(found.unmeasured)}."
+        text = (
+            f"whether groups lie further apart than declared is not known of {examples(found.unmeasured)}. "
+            "Hold out more days, or set `slice_minimum_rows` lower."
+        )
         rules.append(Rule(False, text, doubtful=True))
     return rules
 

@@ -293,6 +293,14 @@ def test_a_report_is_written_where_one_asks_for_it(shop, mlops, tmp_path):
     assert (tmp_path / "copy.html").read_bytes() == page.read_bytes() == before
 
 
+def test_a_place_where_no_report_can_be_written_is_named(mlops, tmp_path):
+    """In words, with where the page is all the same."""
+    said = mlops("report", f"{MODEL}@1", "--out", str(tmp_path / "missing" / "copy.html"))
+
+    assert said.code == 1
+    assert "missing/copy.html: No such file or directory. It is at " in said.err
+
+
 def test_a_report_of_a_version_that_is_not_there_names_those_that_are(mlops):
     """And a version is a number."""
     unknown, unclear = mlops("report", f"{MODEL}@7"), mlops("report", f"{MODEL}@new")

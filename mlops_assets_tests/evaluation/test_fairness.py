@@ -227,3 +227,4 @@ def test_a_limit_that_groups_are_too_small_for_is_left_to_a_person(late, window,
 
     assert report.verdict == verdict
     assert ("declared is not known of demographic_parity_ratio of carrier" in report.reasons[0]) is bool(limit)
+    assert ("or set `slice_minimum_rows` lower" in report.reasons[0]) is bool(limit)
