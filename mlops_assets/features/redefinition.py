@@ -86,7 +86,7 @@ def _changed_in_python(before: Mapping[str, Any] | None, now: Mapping[str, Any] 
     if "modules" not in before:  # noted before imports were looked at
         was, new = {reached_code.OWN: was[reached_code.OWN]}, {reached_code.OWN: new[reached_code.OWN]}
     changed = sorted(module for module in {*was, *new} if was.get(module) != new.get(module))
-    return [f"{name.removesuffix(reached_code.PACKAGE)} it imports" if name else "its Python" for name in changed]
+    return [f"the module {name.removesuffix(reached_code.PACKAGE)}" if name else "its Python" for name in changed]
 
 
 def _told(code: Mapping[str, Any]) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def test_what_the_function_does_not_reach_of_a_module_does_not_count(module, old
 )  # fmt: skip
 def test_a_module_that_the_function_imports_counts(module, old, new):
     """Also one that is imported by another, and whatever is done while it is imported."""
-    said = f"{module.removesuffix('.__init__')} it imports"
+    said = f"the module {module.removesuffix('.__init__')}"
 
     assert computed_otherwise(importing(), importing(module, old, new)) == {"mean_delay": said}
 

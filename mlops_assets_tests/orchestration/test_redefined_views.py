@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from mlops_assets.errors import TrainingError
+from mlops_assets.errors import StoreError, TrainingError
 from mlops_assets.orchestration.feature_table import FeatureTableDeclaration, refresh_view, view_asset
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.record_io import RecordIO
@@ -189,6 +189,21 @@ def test_days_of_a_definition_that_cannot_be_read_are_not_learnt_from(shop, rede
     assert why in str(refusal.value)
     assert why in warned.description
     refresh_view(redefined, shop.home, HISTORY, at=the_end_of(NEW_DAY))
+    assert build_training_set(shop.folder, shop.home, cut_off=CUT_OFF)[0].rows
+
+
+def test_what_a_view_was_last_computed_by_cannot_be_read(shop, view):
+    """No model learns from it, an online store is filled all the same, and the next day that is computed mends it."""
+    (shop.home.records.root / "definitions@" / "branch_returns.json").write_text("{}")
+
+    with pytest.raises(
+        StoreError, match=r"features/branch_returns was last .* cannot read, .* `mlops refresh DAY DAY`"
+    ):
+        build_training_set(shop.folder, shop.home, cut_off=CUT_OFF)
+
+    (done,) = refill([view.record()], shop.home)
+    assert "this release cannot read" in done.beware
+    refresh_view(view, shop.home, [NEW_DAY], at=the_end_of(NEW_DAY))
     assert build_training_set(shop.folder, shop.home, cut_off=CUT_OFF)[0].rows
 
 

@@ -25,8 +25,22 @@ def take_into_use(stores: Home, now: ViewComputation) -> str:
 
 
 def in_use(stores: Home, view: str) -> ViewComputation | None:
-    """Give what a view was last computed by; None if that was before there were such records."""
-    return stores.records.find((DEFINITIONS,), view, ViewComputation)
+    """Give what a view was last computed by; None if that was before there were such records.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    try:
+        return stores.records.find((DEFINITIONS,), view, ViewComputation)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        raise StoreError(
+            f"What features/{view} was last computed by is on record in a form that this release cannot read, so "
+            "nobody can tell which of its days are of one definition. Compute its newest day again: `mlops refresh DAY "
+            f"DAY`, or materialize features/{view}.",
+            view=view,
+        ) from error
 
 
 def noted(stores: Home, view: str, sha256: str) -> ViewComputation | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mlops_assets.errors import StoreError
 from mlops_assets.features.columns import ARROW
 from mlops_assets.orchestration.partitions import span_of
 from mlops_assets.orchestration.steps.intake.defining import in_use, otherwise, told
@@ -64,7 +65,11 @@ def _digests(stores: Home, table: str) -> dict[str, str]:
 
 def _beware(stores: Home, view: FeatureView) -> str | None:
     """Say which days are of another definition, of those that the newest lets answer."""
-    now, contents = in_use(stores, view.name), stores.tables.contents(f"features/{view.name}")
+    try:
+        now = in_use(stores, view.name)
+    except StoreError as error:  # the rows are written; a store that lost them has to answer now
+        return str(error)
+    contents = stores.tables.contents(f"features/{view.name}")
     if now is None or WHOLE in contents:
         return None
     ends = {key: span_of(key).end.timestamp() for key in contents}
