@@ -17,6 +17,7 @@ from mlops_assets.statistics.intervals import Difference, Interval, Rows, cluste
 BLOCKS = 1000
 MANY_ROWS = 10_000  # below, every row is a unit of its own
 CELLS = 2_000_000  # numbers held at a time while drawing
+COUNTED = 1 << 14  # draws times units that are counted together: more would not stay in the cache
 STEPS = 1024  # into how many stretches of like size ranked rows are counted
 
 Weights = Array  # shape (draws, units)
@@ -193,11 +194,14 @@ def draws(units: Units, *, seed: int, resamples: int) -> Iterator[Weights]:
     generator = np.random.default_rng(seed)
     at_once = max(1, min(resamples, CELLS // units.number))
     for begin in range(0, resamples, at_once):
-        drawn = [
-            np.bincount(generator.integers(0, units.number, units.number), minlength=units.number)
-            for _ in range(min(at_once, resamples - begin))
-        ]
-        yield np.array(drawn, dtype=np.float64)
+        end, few = min(begin + at_once, resamples), max(1, COUNTED // units.number)
+        yield np.concatenate([_counted(generator, min(few, end - at), units.number) for at in range(begin, end, few)])
+
+
+def _counted(generator: np.random.Generator, rows: int, units: int) -> Weights:
+    """Draw `rows` times as many units as there are, and count how often each was drawn, shape (rows, units)."""
+    drawn = generator.integers(0, units, (rows, units)) + np.arange(rows)[:, None] * units
+    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def _drawn(statistic: Statistic, units: Units, *, seed: int, resamples: int) -> Array:
