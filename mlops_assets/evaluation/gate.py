@@ -1,6 +1,6 @@
 """The promotion gate: one pure function from labels, scores and a policy to a verdict with its reasons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ def judge(
     champion_scores: npt.ArrayLike | None,
     baseline_scores: npt.ArrayLike,
     constant: npt.ArrayLike | None = None,
-    behaviour: Sequence[BehaviourResult] = (),
+    behaviour: Callable[[], Sequence[BehaviourResult]] = tuple,
     looks: int = 1,
     changed: Sequence[str] = (),
     suspicions: Sequence[str] = (),
@@ -94,7 +94,7 @@ def judge(
         champion_scores: Scores of the champion on the same rows, exactly when there is a champion.
         baseline_scores: Scores of the simple model on the same rows.
         constant: The one score that knows only how common the label was in training; without it nothing is compared.
-        behaviour: What the behavioural tests found.
+        behaviour: Gives what the behavioural tests found; called last, so that they may run meanwhile.
         looks: How many different challengers these rows have judged, this one included.
         changed: Fields of policy or value that were others before training began.
         suspicions: What is odd about the rows, a sentence each.
@@ -134,10 +134,11 @@ def judge(
         )
     except StatisticsInputError as nothing:
         found = _Findings(rules=unmeasurable(nothing))
+    behaved = tuple(behaviour())
     rules = [
         *enough_rows(policy, held),
         *found.rules,
-        *well_behaved(behaviour),
+        *well_behaved(behaved),
         *seen_often(policy, looks),
         *changed_since(changed),
         *suspected(suspicions),
@@ -154,7 +155,7 @@ def judge(
         passed=verdict == "pass",
         reasons=(*in_words(rules), *notes),
         verdict=verdict,
-        behaviour=tuple(behaviour),
+        behaviour=behaved,
         challenger_metrics=found.challenger_metrics,
         champion_metrics=found.champion_metrics,
         baseline_metrics=found.baseline_metrics,

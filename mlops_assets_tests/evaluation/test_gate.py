@@ -466,9 +466,9 @@ def test_broken_behaviour_refuses_and_only_an_unlike_champion_is_left_to_a_perso
 
     broken, unlike, fine = result("noise", passed=False), result("stability", passed=False), result("x", passed=True)
 
-    assert verdict(late.twin, facts={"behaviour": (fine,)}).passed
-    assert verdict(late.twin, facts={"behaviour": (fine, unlike)}).verdict == "review"
-    report = verdict(late.twin, facts={"behaviour": (fine, broken)})
+    assert verdict(late.twin, facts={"behaviour": lambda: (fine,)}).passed
+    assert verdict(late.twin, facts={"behaviour": lambda: (fine, unlike)}).verdict == "review"
+    report = verdict(late.twin, facts={"behaviour": lambda: (fine, broken)})
     assert (report.verdict, report.reasons[0]) == ("fail", "Refused: noise went wrong.")
     assert report.behaviour == (fine, broken)
 

@@ -44,8 +44,9 @@ def evaluate(
         folder, stores, training_set, features_source=bundle.parts["features.py"].decode(), champion=champion
     )
     entries = stores.state.audit_entries(model=name)
-    with ThreadPoolExecutor(1) as meanwhile:
+    with ThreadPoolExecutor(2) as meanwhile:
         details = meanwhile.submit(details_of, bundle, vectors, held, declared.gate, champion=champion)
+        behaviour = meanwhile.submit(behaviour_of, folder, bundle, held, vectors, scores=scores, beside=beside)
         portrayed = meanwhile.submit(
             portray, folder, stores, bundle, held, vectors, scores, champion=beside.champion, baseline=beside.baseline
         )
@@ -59,7 +60,7 @@ def evaluate(
             champion_scores=beside.champion,
             baseline_scores=beside.baseline,
             constant=beside.constant,
-            behaviour=behaviour_of(folder, bundle, held, vectors, scores=scores, beside=beside),
+            behaviour=behaviour.result,
             looks=looks_at(challenger, training_set, entries),
             changed=changed_since(folder, stores, challenger, entries, at=at),
             suspicions=beside.suspicions,
