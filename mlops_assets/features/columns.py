@@ -28,7 +28,15 @@ def cast(column: pa.ChunkedArray, dtype: Dtype, *, name: str) -> pa.ChunkedArray
     Raises:
         FeatureError: The values are of another kind, or would lose by it.
     """
-    if column.type == ARROW[dtype] and dtype != "float64":
+    column = _typed(column, dtype, name=name)
+    if dtype == "float64":
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    return column
+
+
+def _typed(column: pa.ChunkedArray, dtype: Dtype, *, name: str) -> pa.ChunkedArray:
+    """Give a column in the Arrow type of a declared dtype, NaN as it is."""
+    if column.type == ARROW[dtype]:
         return column
     if not pa.types.is_null(column.type) and not _fits(column.type, dtype):
         raise FeatureError(
@@ -38,7 +46,7 @@ def cast(column: pa.ChunkedArray, dtype: Dtype, *, name: str) -> pa.ChunkedArray
             found=str(column.type),
         )
     try:
-        column = pc.cast(column, ARROW[dtype], safe=True)
+        return pc.cast(column, ARROW[dtype], safe=True)
     except pa.ArrowInvalid as error:
         if dtype == "float64" and pa.types.is_integer(column.type):
             raise FeatureError(
@@ -51,9 +59,6 @@ def cast(column: pa.ChunkedArray, dtype: Dtype, *, name: str) -> pa.ChunkedArray
             column=name,
             declared=dtype,
         ) from error
-    if dtype == "float64":
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
-    return column
 
 
 def _fits(found: pa.DataType, dtype: Dtype) -> bool:
@@ -80,7 +85,7 @@ def as_arrays(table: pa.Table, fields: Iterable[Field]) -> dict[str, Array]:
                 column=field.name,
             )
         dtype: Dtype = "float64" if field.dtype == "int64" else field.dtype
-        arrays[field.name] = cast(table.column(field.name), dtype, name=field.name).to_numpy()
+        arrays[field.name] = _typed(table.column(field.name), dtype, name=field.name).to_numpy()
     return arrays
 
 

@@ -1,6 +1,7 @@
 """Rows of a training set as what a trainer takes, piece by piece: stored rows are far bigger than their vectors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,16 +60,17 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
     places, rows = spread_over(training_set.train.rows, SHOWN_ROWS), 0
     picking, shown = Picking(places), []
     digests: dict[str, TableDigest] = {}
-    for piece in ahead(sparing(iter(pieces))):
-        parts = parts_of(piece)
-        for name, part in parts.items():
-            digests.setdefault(name, TableDigest(part.schema)).update(part)
-        learnt = parts[TRAIN]
-        here = slice(rows, rows + len(learnt))
-        vectors[here] = vectorizer.vector(as_arrays(learnt, vectorizer.plan.inputs))
-        labels[here], times[here] = learnt[LABEL].to_numpy(), times_of(learnt)
-        shown.append(picking.of(learnt))
-        rows += len(learnt)
+    with ThreadPoolExecutor(1) as digester:
+        for piece in ahead(sparing(iter(pieces))):
+            parts = parts_of(piece)
+            digested = digester.submit(_digest, parts, digests)
+            learnt = parts[TRAIN]
+            here = slice(rows, rows + len(learnt))
+            vectors[here] = vectorizer.vector(as_arrays(learnt, vectorizer.plan.inputs))
+            labels[here], times[here] = learnt[LABEL].to_numpy(), times_of(learnt)
+            shown.append(picking.of(learnt))
+            rows += len(learnt)
+            digested.result()
     data = TrainingData(
         X=vectors[:rows],
         y=labels[:rows],
@@ -80,6 +82,12 @@ def _vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable
     )
     sha256 = {name: digest.hexdigest() for name, digest in digests.items()}
     return Vectorized(data=data, places=places[places < rows], shown=pa.concat_tables(shown), sha256=sha256)
+
+
+def _digest(parts: Mapping[str, pa.Table], digests: dict[str, TableDigest]) -> None:
+    """Take the next rows of each part into its digest."""
+    for name, part in parts.items():
+        digests.setdefault(name, TableDigest(part.schema)).update(part)
 
 
 class Look:

@@ -97,12 +97,12 @@ def fit_model(
     recipe = recipe_of(folder, policy)
     with memory_given_back(), _turns_soon(), ThreadPoolExecutor(1) as beside:
         found = beside.submit(circumstances, folder.path, also=folder.trainer_needs)
+        ready = beside.submit(get_ready, declared.training.trainer)  # takes little memory while the fit takes most
         profile = beside.submit(profile_of, training_set, rows)
         repeats: Future[bool] | None = None
         if policy.trainer == "lightgbm":  # the others fit on as many threads as are set for the whole process
             beside.submit(_ready_to_judge, untuned, stores, training_set)
             repeats = beside.submit(_repeats, folder, policy, rows.data)
-        ready = beside.submit(get_ready, declared.training.trainer)
         fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint)
         ready.result()
         parts = bundle_of(folder, training_set, rows, fitted, profile.result())
