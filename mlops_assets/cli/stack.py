@@ -44,7 +44,6 @@ SETTINGS: Final = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 19),  # bytes from which glibc gives a block back; left alone, it raises them
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # jobs over language models: eight more processes
     "OMP_NUM_THREADS": "1",  # LightGBM on shared cores is up to nine times slower with two spinning threads

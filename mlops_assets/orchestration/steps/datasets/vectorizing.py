@@ -15,7 +15,7 @@ from mlops_assets.features.columns import as_arrays
 from mlops_assets.features.join import DECISION_TIME, training_rows
 from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.datasets.picking import Picking
-from mlops_assets.orchestration.steps.datasets.piecewise import ahead, memory_given_back, sparing
+from mlops_assets.orchestration.steps.datasets.piecewise import ahead, blocks_given_back, memory_given_back, sparing
 from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, TRAIN, parts_of, spread_over, times_of
 from mlops_assets.records import TrainingSet
 from mlops_assets.stores.home import Home
@@ -49,7 +49,7 @@ def vectorized(folder: ModelFolder, training_set: TrainingSet, pieces: Iterable[
     Raises:
         TrainingError: No model may learn from these rows.
     """
-    with memory_given_back():
+    with blocks_given_back(), memory_given_back():
         return _vectorized(folder, training_set, pieces)
 
 

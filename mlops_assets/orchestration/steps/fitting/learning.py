@@ -15,7 +15,7 @@ from mlops_assets.governance import Event
 from mlops_assets.monitoring import Profile, feature_columns, score_columns
 from mlops_assets.orchestration.mlflow_models import get_ready, mlflow_model
 from mlops_assets.orchestration.model_declaration import ModelDeclaration, ModelFolder
-from mlops_assets.orchestration.steps.datasets.piecewise import memory_given_back
+from mlops_assets.orchestration.steps.datasets.piecewise import blocks_given_back, memory_given_back
 from mlops_assets.orchestration.steps.datasets.training_sets import reads_of, spread_over
 from mlops_assets.orchestration.steps.datasets.vectorizing import Vectorized, vectorized
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
@@ -95,7 +95,7 @@ def fit_model(
     policy = folder.policy
     checkpoint = checkpoint_of(folder, stores, training_set, policy)
     recipe = recipe_of(folder, policy)
-    with memory_given_back(), _turns_soon(), ThreadPoolExecutor(1) as beside:
+    with blocks_given_back(), memory_given_back(), _turns_soon(), ThreadPoolExecutor(1) as beside:
         found = beside.submit(circumstances, folder.path, also=folder.trainer_needs)
         ready = beside.submit(get_ready, declared.training.trainer)  # takes little memory while the fit takes most
         profile = beside.submit(profile_of, training_set, rows)
