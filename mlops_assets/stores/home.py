@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.errors import StoreError
 from mlops_assets.stores._atomic import write_file
 from mlops_assets.stores.bundles import BundleStore
 from mlops_assets.stores.checkpoints import CheckpointStore
@@ -157,6 +158,22 @@ class Home:
     def landing(self) -> Path:
         """Where batches land."""
         return Path(self.settings.get("MLOPS_LANDING") or self.root / "landing")
+
+    @property
+    def fit_threads(self) -> int | None:
+        """How many threads fit a model, as `MLOPS_FIT_THREADS` says; without it the trainer decides.
+
+        Raises:
+            StoreError: It says no number of threads.
+        """
+        said = self.settings.get("MLOPS_FIT_THREADS", "")
+        if said and not (said.isascii() and said.isdigit() and int(said)):
+            raise StoreError(
+                f"MLOPS_FIT_THREADS is {said!r}, so nobody can tell how many threads a fit may take. Set it to a whole "
+                "number from 1 on, or leave it out for one thread.",
+                said=said,
+            )
+        return int(said) if said else None
 
     @property
     def endpoint_url(self) -> str | None:

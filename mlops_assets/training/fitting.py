@@ -204,7 +204,13 @@ def score(trainer: str, parts: Mapping[str, bytes], X: Array) -> Array:
 
 
 def tune(
-    policy: TrainingPolicy, data: TrainingData, *, own: str | None = None, storage: "BaseStorage", study: str
+    policy: TrainingPolicy,
+    data: TrainingData,
+    *,
+    own: str | None = None,
+    storage: "BaseStorage",
+    study: str,
+    threads: int | None = None,
 ) -> tuple[TrainingPolicy, tuple[Trial, ...]]:
     """Give the policy with the best parameters found in place of `tuning`, and all trials.
 
@@ -216,6 +222,7 @@ def tune(
         own: The text of `trainer.py`, for `trainer: own`.
         storage: Where Optuna keeps the trials; a search that was killed goes on from them.
         study: The name of the search in there: it must digest all that the search is made of.
+        threads: As for `fit`.
 
     Raises:
         TrainingError: As for `fit`, or no trial can be used.
@@ -223,7 +230,7 @@ def tune(
     if policy.tuning is None:
         return policy, ()
     policy.window.require(len(data))
-    trainer = trainer_named(policy.trainer, own=own)
+    trainer = _on_threads(trainer_named(policy.trainer, own=own), threads)
     held, weighted = _newest(data, days=policy.tuning.validation_days), _weighted(policy, data)
 
     def losses(params: Params) -> Iterator[float]:
@@ -240,12 +247,14 @@ def tune(
 
 def _trainer(policy: TrainingPolicy, own: str | None, threads: int | None) -> Trainer:
     """Give the declared trainer as it fits here, or on the declared cluster."""
-    trainer = trainer_named(policy.trainer, own=own)
-    if threads is not None:
-        trainer = trainer.on_threads(threads)
+    trainer = _on_threads(trainer_named(policy.trainer, own=own), threads)
     if policy.distributed and isinstance(trainer, FitsOnCluster):
         trainer = trainer.on_cluster(policy.distributed)
     return trainer
+
+
+def _on_threads(trainer: Trainer, threads: int | None) -> Trainer:
+    return trainer if threads is None else trainer.on_threads(threads)
 
 
 def _weighted(policy: TrainingPolicy, data: TrainingData) -> TrainingData:

@@ -103,7 +103,7 @@ def fit_model(
         if policy.trainer == "lightgbm":  # the others fit on as many threads as are set for the whole process
             beside.submit(_ready_to_judge, untuned, stores, training_set)
             repeats = beside.submit(_repeats, folder, policy, rows.data)
-        fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint)
+        fitted = fit(policy, rows.data, own=folder.trainer_source, checkpoint=checkpoint, threads=stores.fit_threads)
         ready.result()
         parts = bundle_of(folder, training_set, rows, fitted, profile.result())
         keep_recipe(stores, recipe)

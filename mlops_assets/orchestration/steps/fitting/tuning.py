@@ -21,5 +21,7 @@ def tuned(
         return folder, ()
     key = fit_sha256(folder, training_set, policy)
     with stores.studies.opened(folder.name, key) as storage:
-        found, trials = tune(policy, data, own=folder.trainer_source, storage=storage, study=key)
+        found, trials = tune(
+            policy, data, own=folder.trainer_source, storage=storage, study=key, threads=stores.fit_threads
+        )
     return replace(folder, declaration=folder.declaration.model_copy(update={"training": found})), trials
