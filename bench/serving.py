@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlops_assets.cli.ports import any_port
 from mlops_assets_tests._endpoint import INSTANCE, MODEL, NOON, ServingHome, TrainedModel, running_endpoint
 
 ROUNDS = 5
@@ -86,9 +87,7 @@ def best(rounds: list[tuple[float, float, float]]) -> list[float]:
 @contextmanager
 def floor() -> Iterator[tuple[int, int]]:
     """Run the floor; give its port and process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = any_port()
     process = subprocess.Popen([sys.executable, "-c", FLOOR, str(port)])
     try:
         for _ in range(200):

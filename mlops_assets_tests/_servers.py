@@ -19,6 +19,8 @@ from uuid import uuid4
 
 import pytest
 
+from mlops_assets.cli.ports import any_port
+
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
@@ -117,9 +119,7 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3-compatible server on loopback, as a process of its own; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = any_port()
     log = tmp_path_factory.mktemp("s3") / "log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]

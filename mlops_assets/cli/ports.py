@@ -1,5 +1,6 @@
 """Ports of the loopback address: those asked for, or the next free ones."""
 
+import random
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,10 @@ from mlops_assets.errors import StackError
 
 USUAL_PORTS: Final = {"dagster": 3000, "mlflow": 5000, "endpoint": 8080}
 PORTS_TRIED: Final = 100
+
+# Below those that systems give to outgoing connections, from 32768 on with Linux and from 49152 on elsewhere: such a
+# connection may take a port between the moment it was found free and the moment its server listens.
+OTHER_PORTS: Final = range(20_000, 30_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +48,18 @@ def choose_port(name: str, asked: int | None) -> int:
 
 
 def any_port() -> int:
-    """Give a free port that the system chooses."""
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
+    """Give a free port that no outgoing connection takes, drawn by lot so that two who look at once seldom meet.
+
+    Raises:
+        StackError: None is free.
+    """
+    for port in random.SystemRandom().sample(OTHER_PORTS, k=len(OTHER_PORTS)):
+        if is_free(port):
+            return port
+    raise StackError(
+        f"All ports from {OTHER_PORTS[0]} to {OTHER_PORTS[-1]} of {HOST} are in use, so the servers of the stack "
+        "cannot talk to each other. End some of the programs that listen there."
+    )
 
 
 def is_free(port: int) -> bool:

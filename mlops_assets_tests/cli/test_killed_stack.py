@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from mlops_assets.cli import processes
-from mlops_assets.cli.stack import StackState, any_port, read_state
+from mlops_assets.cli.ports import any_port
+from mlops_assets.cli.stack import StackState, read_state
 from mlops_assets.governance import Event
 from mlops_assets.governance.audit import gaps
 from mlops_assets.records import AuditEntry

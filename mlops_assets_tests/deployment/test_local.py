@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import socket
 from dataclasses import replace
 
 import pytest
 
+from mlops_assets.cli.ports import any_port
 from mlops_assets.deployment import EndpointGoneError, LocalTarget, RolloutPolicy
 from mlops_assets.errors import DeploymentError
 from mlops_assets.stores.predictions import days
@@ -19,9 +19,7 @@ QUICK = RolloutPolicy(timeout_s=0.5, poll_s=0.02)
 def test_without_an_endpoint_nothing_is_released(tmp_path, trained):
     """The message says how to start one, and what was live stays what should be."""
     home = ServingHome(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{any_port()}"
 
     with pytest.raises(EndpointGoneError, match="mlops up"):
         LocalTarget(home.releases, url=url).deploy(home.next_release(home.save(trained.parts)))

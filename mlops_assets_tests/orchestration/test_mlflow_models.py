@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.cli.ports import any_port
 from mlops_assets.digests import canonical_json, sha256_bytes, sha256_parts
 from mlops_assets.errors import BundleError
 from mlops_assets.orchestration import mlflow_models
@@ -68,9 +68,7 @@ def scores(bundle: LoadedBundle, vectors: pd.DataFrame) -> list[float]:
 
 def test_the_champion_is_served_by_mlflow_with_the_same_scores(home, bundle, vectors):
     """As its documentation says: `mlflow models serve -m models:/NAME@champion`, then a request."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = any_port()
     command = ["models", "serve", "-m", f"models:/{MODEL}@champion", "--env-manager", "local", "-p", str(port)]
     serving = subprocess.Popen(
         [sys.executable, "-m", "mlflow", *command],
