@@ -1,7 +1,7 @@
 """What a report shows beyond the verdict: calibration, the value curve, the worst slices, groups and classes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_assets.evaluation.classes import look_into_classes
@@ -140,11 +140,3 @@ def calibration_of(
         for bin in found
     )
     return Calibration(bins=table, ece=measure("ece", happened, stated, terms), method=method)
-
-
-def with_what_it_decides(terms: Terms, challenger: ModelVersion, threshold: float | None) -> Terms:
-    """Give the terms with the threshold of a model and the quantile that it forecasts, if it forecasts one."""
-    quantile = None
-    if challenger.params.get("objective") == "quantile":
-        quantile = float(challenger.params.get("alpha", 0.9))
-    return replace(terms, threshold=threshold, quantile=quantile)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mlops_assets.evaluation.levels import OTHER, Levels, fewer
 from mlops_assets.evaluation.measures import Terms
 from mlops_assets.records import DiscoveredSlice, Task
-from mlops_assets.statistics import Array, class_log_losses, log_losses, top_label, units_of
+from mlops_assets.statistics import Array, class_log_losses, log_losses, pinball_losses, top_label, units_of
 from mlops_assets.statistics.intervals import Rows, wald
 
 Codes = npt.NDArray[np.int32]
@@ -67,10 +67,11 @@ def worst_slices(
     """Give the `most` worst slices in each way of looking, worst first; slices that are mostly the same rows once.
 
     Looked at are how far scores lie from what came true (`bias`), losses beyond what the scores themselves announced
-    (`excess_log_loss`; `squared_error` of a number), and losses beyond the champion's (`loss_to_champion`). Of several
-    classes `overconfidence` takes the place of bias: the probability of the answer less whether it was right. P-values
-    hold for all slices and all three ways together. Intervals are those of slices named beforehand: what was picked as
-    the worst is a little better than it looks.
+    (`excess_log_loss`; `squared_error` of a number, `pinball` of a quantile), and losses beyond the champion's
+    (`loss_to_champion`). In place of bias stands, of several classes, `overconfidence`: the probability of the answer
+    less whether it was right; and, of a quantile, `coverage_gap`: whether the truth lay at or below it, less how often
+    it should. P-values hold for all slices and all three ways together. Intervals are those of slices named beforehand:
+    what was picked as the worst is a little better than it looks.
 
     Args:
         task: What kind of model.
@@ -85,7 +86,7 @@ def worst_slices(
     if not columns:
         return ()
     generator = np.random.default_rng([terms.seed, len(y)])
-    looks = _looks(task, y, score, champion)
+    looks = _looks(task, y, score, champion, terms.quantile)
     names, levels = list(columns), [fewer(each, most=MOST_LEVELS) for each in columns.values()]
     block, blocks = _blocks(len(y), terms)
     rows = np.arange(len(y))
@@ -115,7 +116,7 @@ def worst_slices(
     )
 
 
-def _looks(task: Task, y: Array, score: Array, champion: Array | None) -> list[_Look]:
+def _looks(task: Task, y: Array, score: Array, champion: Array | None, quantile: float | None) -> list[_Look]:
     if task == "binary":
         losses = log_losses(y, score)
         certain = np.clip(score, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
@@ -134,6 +135,15 @@ def _looks(task: Task, y: Array, score: Array, champion: Array | None) -> list[_
         ]
         if champion is not None:
             looks.append(_Look("loss_to_champion", losses - class_log_losses(y, champion)))
+        return looks
+    if quantile is not None:
+        losses = pinball_losses(y, score, quantile=quantile)
+        looks = [
+            _Look("coverage_gap", np.where(y <= score, 1.0, 0.0) - quantile, both_ways=True),
+            _Look("pinball", losses),
+        ]
+        if champion is not None:
+            looks.append(_Look("loss_to_champion", losses - pinball_losses(y, champion, quantile=quantile)))
         return looks
     looks = [_Look("bias", score - y, both_ways=True), _Look("squared_error", (score - y) ** 2)]
     if champion is not None:

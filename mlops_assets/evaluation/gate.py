@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import EvaluationError, UnknownNameError
-from mlops_assets.evaluation.details import CloserLook, Details, look_closer, with_what_it_decides
+from mlops_assets.evaluation.details import CloserLook, Details, look_closer
 from mlops_assets.evaluation.doubts import (
     bereft,
     changed_since,
@@ -50,6 +50,7 @@ from mlops_assets.records import (
     ModelVersion,
     SliceResult,
     Window,
+    quantile_of,
 )
 from mlops_assets.statistics import Array, StatisticsInputError
 from mlops_assets.statistics.inputs import Clusters
@@ -106,6 +107,7 @@ def judge(
 
     Raises:
         EvaluationError: Rows do not belong together, or a champion's scores are missing.
+        DeclarationError: The policy judges another kind of model.
         UnknownNameError: A slice column is not given.
         StatisticsInputError: A label or score is NaN, or a probability is none.
     """
@@ -118,7 +120,9 @@ def judge(
         )
     trade = value or BusinessValue()
     known = details or Details()
-    terms = policy.terms(value, classes=known.classes, clusters=clusters, seed=seed)
+    quantile = quantile_of(challenger.params)
+    policy.require_quantile(quantile)
+    terms = policy.terms(value, classes=known.classes, quantile=quantile, clusters=clusters, seed=seed)
     held = HeldOut.of(
         challenger.task,
         y=y,
@@ -233,7 +237,7 @@ def _findings(
         details=details,
         terms=terms,
     )
-    deciding = with_what_it_decides(terms, challenger, details.threshold)
+    deciding = replace(terms, threshold=details.threshold)
     of_champion = replace(deciding, threshold=details.champion_threshold)
     return _Findings(
         rules=[

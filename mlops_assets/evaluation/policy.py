@@ -93,7 +93,7 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _metric_can_judge(self) -> Self:
         known = named(self.primary_metric)
-        judging = sorted(name for name, each in MEASURES.items() if each.gain)
+        judging = sorted(name for name, each in MEASURES.items() if each.gain and each.task == known.task)
         if known.gain is None:
             raise DeclarationError(
                 f"{self.primary_metric!r} is reported, but no model is judged by it. Use one of {', '.join(judging)}.",
@@ -109,7 +109,7 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
             if named(name).gain is None or named(name).task != known.task:
                 raise DeclarationError(
                     f"`guards` names {name!r}, by which no {known.task} model is judged. "
-                    f"Use some of {', '.join(other for other in judging if named(other).task == known.task)}.",
+                    f"Use some of {', '.join(judging)}.",
                     metric=name,
                 )
         return self
@@ -148,7 +148,13 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
         return self.minimum_gain if self.minimum_gain is not None else self.margin
 
     def terms(
-        self, value: BusinessValue | None, *, classes: Sequence[str] = (), clusters: Clusters = None, seed: int = 7
+        self,
+        value: BusinessValue | None,
+        *,
+        classes: Sequence[str] = (),
+        quantile: float | None = None,
+        clusters: Clusters = None,
+        seed: int = 7,
     ) -> Terms:
         """Give the terms on which scores are measured for this gate; see `Terms`."""
         trade = value or BusinessValue()
@@ -158,6 +164,7 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
             resamples=self.resamples,
             seed=seed,
             clusters=clusters,
+            quantile=quantile,
             worth=trade.worth_of(classes),
         )
 
@@ -180,6 +187,34 @@ class GatePolicy(BaseModel, frozen=True, extra="forbid"):
                 f"Use one of {', '.join(fitting)}.",
                 metric=self.primary_metric,
                 task=task,
+            )
+
+    def require_quantile(self, quantile: float | None) -> None:
+        """Refuse a policy that judges a model of means by a quantile, or one of a quantile by how far it is off.
+
+        Args:
+            quantile: What the model forecasts; None if it is a mean, a chance or a class.
+
+        Raises:
+            DeclarationError: It does.
+        """
+        asking = [name for name in (self.primary_metric, *self.guarded) if named(name).needs == "quantile"]
+        if asking and quantile is None:
+            raise DeclarationError(
+                f"The gate judges by `{asking[0]}`, which is of models that forecast a quantile, and this one "
+                "forecasts none. Declare `objective: quantile` and its `alpha` among `params`, or another metric.",
+                metric=asking[0],
+            )
+        if (
+            quantile is not None
+            and self.primary_metric != "pinball"
+            and not (quantile == 0.5 and self.primary_metric == "mae")
+        ):
+            raise DeclarationError(
+                f"The model forecasts the quantile {quantile:g}, and `primary_metric: {self.primary_metric}` asks how "
+                "far its answers are off, by which the better forecast of a quantile loses. Judge it by `pinball`.",
+                metric=self.primary_metric,
+                quantile=quantile,
             )
 
 

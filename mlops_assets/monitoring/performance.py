@@ -22,7 +22,9 @@ class PerformancePolicy(BaseModel, frozen=True, extra="forbid"):
     """When a window says enough about the model, and how far below its promise it may fall."""
 
     metric: str | None = Field(
-        default=None, description="Metric held against what evaluation promised; default: auc, macro_auc or rmse."
+        default=None,
+        description="Metric held against what evaluation promised; default: auc, macro_auc or rmse, and "
+        "pinball of a model that forecasts a quantile.",
     )
     tolerance: float = Field(
         default=0.02,
@@ -48,20 +50,22 @@ class PerformancePolicy(BaseModel, frozen=True, extra="forbid"):
             raise UnknownNameError("performance metric", name, known=known)
         return name
 
-    def watched(self, task: Task) -> str:
-        """Give the name of the metric whose promise is watched."""
-        return self.metric or next(iter(_MEASURES[task]))
+    def watched(self, task: Task, *, quantile: float | None = None) -> str:
+        """Give the name of the metric whose promise is watched, of a model that forecasts `quantile` or none."""
+        return self.metric or ("pinball" if quantile is not None else next(iter(_MEASURES[task])))
 
 
 class _Terms(NamedTuple):
     clusters: Clusters
     capacity_share: float
+    quantile: float | None
 
 
 class _Measure(NamedTuple):
     higher_is_better: bool
     value: Callable[[Array, Array, _Terms], float]
     interval: Callable[[Array, Array, _Terms], Interval]
+    of_quantile: bool = False
 
 
 def _plain(value: Callable[[Array, Array], float]) -> Callable[[Array, Array, _Terms], float]:
@@ -114,6 +118,11 @@ def _at_capacity(share_of: Callable[..., float], *, of_hits: bool) -> _Measure:
     return _Measure(True, value, interval)
 
 
+def _pinball_losses(y: Array, score: Array, terms: _Terms) -> Array:
+    assert terms.quantile is not None  # `_metrics` leaves it out without one
+    return statistics.pinball_losses(y, score, quantile=terms.quantile)
+
+
 # The first of each task is watched unless the policy names another.
 _MEASURES: dict[Task, dict[str, _Measure]] = {
     "binary": {
@@ -137,6 +146,12 @@ _MEASURES: dict[Task, dict[str, _Measure]] = {
     "regression": {
         "rmse": _Measure(False, _plain(statistics.rmse), _rmse_interval),
         "mae": _Measure(False, _plain(statistics.mae), _mean_of(lambda y, score: np.abs(score - y))),
+        "pinball": _Measure(
+            False,
+            lambda y, score, terms: _mean(_pinball_losses(y, score, terms)),
+            lambda y, score, terms: statistics.mean_interval(_pinball_losses(y, score, terms), clusters=terms.clusters),
+            of_quantile=True,
+        ),
     },
 }
 
@@ -154,6 +169,7 @@ def measure(
     end: datetime,
     clusters: Clusters = None,
     capacity_share: float = 0.10,
+    quantile: float | None = None,
 ) -> PerformanceReport:
     """Measure a window of predictions against the labels known so far, and against what evaluation promised.
 
@@ -172,6 +188,7 @@ def measure(
         end: End of the window, not included.
         clusters: What rows of like fate share, say their day, shape (n,); intervals are then honest about it.
         capacity_share: Share of the predictions that can be acted on, for precision and recall at capacity.
+        quantile: What the model forecasts, if it is a quantile; without one there is no pinball loss.
 
     Raises:
         UnknownNameError: The promised metric is not one measured here.
@@ -189,7 +206,7 @@ def measure(
     known = ~np.isnan(labels)
     y, score = labels[known], scores[known]
     coverage = float(known.mean()) if len(known) else 0.0
-    terms = _Terms(None if clusters is None else clusters[known], capacity_share)
+    terms = _Terms(None if clusters is None else clusters[known], capacity_share, quantile)
     metrics = _metrics(task, y, score, terms)
     enough = len(y) >= policy.minimum_labelled_rows and coverage >= policy.minimum_coverage
     promised = next((metric for metric in metrics if expected and metric.name == expected.name), None)
@@ -220,6 +237,7 @@ def _metrics(task: Task, y: Array, score: Array, terms: _Terms) -> tuple[Metric,
     return tuple(
         Metric(name=name, value=found.value(y, score, terms), n=len(y), low=interval.low, high=interval.high)
         for name, found in _MEASURES[task].items()
+        if terms.quantile is not None or not found.of_quantile
         for interval in (found.interval(y, score, terms),)
     )
 

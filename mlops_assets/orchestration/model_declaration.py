@@ -19,7 +19,7 @@ from mlops_assets.evaluation import MEASURES, BusinessValue, GatePolicy
 from mlops_assets.governance import ApprovalPolicy, Charter, RiskTier
 from mlops_assets.monitoring import MonitorPolicy, PayloadPolicy, PerformancePolicy
 from mlops_assets.orchestration.partitions import Windows
-from mlops_assets.records import Task
+from mlops_assets.records import Task, quantile_of
 from mlops_assets.retraining import RetrainingPolicy
 from mlops_assets.scoring.own import OWN_PART, read_own
 from mlops_assets.training import OWN, TrainingPolicy, distributions_of
@@ -186,6 +186,14 @@ class ModelFolder:
         except (DeclarationError, ValidationError) as error:
             why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DeclarationError(f"{self.name}/model.py: PARAMS: {why}", model=self.name) from None
+
+    def require_judge(self) -> None:
+        """Refuse a gate that asks for another number than the one that is forecast.
+
+        Raises:
+            DeclarationError: It does.
+        """
+        self.declaration.gate.require_quantile(quantile_of(self.policy.params))
 
     def require_trainer(self) -> None:
         """Refuse a trainer of the model's own that is not there, is no trainer, or cannot obey what is declared.

@@ -37,7 +37,7 @@ class ModelPipeline(dg.Component, dg.Resolvable):
         """Build the component from YAML.
 
         Raises:
-            DeclarationError: It, the trainer it says is its own, or model.py cannot be obeyed.
+            DeclarationError: It, the trainer it says is its own, model.py or the gate cannot be obeyed.
         """
         declared = declare(ModelDeclaration, attributes, context)
         folder = ModelFolder(folder_of(context), declared)
@@ -46,6 +46,10 @@ class ModelPipeline(dg.Component, dg.Resolvable):
         except DeclarationError as error:
             raise DeclarationError(f"{place(context, 'training', 'trainer')}: {error}") from None
         folder.require_model()
+        try:
+            folder.require_judge()
+        except DeclarationError as error:
+            raise DeclarationError(f"{place(context, 'gate', 'primary_metric')}: {error}") from None
         return cls(declared)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -44,6 +44,7 @@ from mlops_assets.records.training import (
     Task,
     TrainingSet,
     Trial,
+    quantile_of,
 )
 
 __all__ = [
@@ -96,4 +97,5 @@ __all__ = [
     "Verdict",
     "ViewComputation",
     "Window",
+    "quantile_of",
 ]

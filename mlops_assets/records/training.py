@@ -31,6 +31,15 @@ class TrainingSet:
     sources: tuple[TableVersion, ...]
 
 
+def quantile_of(params: Params) -> float | None:
+    """Give the quantile that a model of these parameters forecasts; None if it forecasts none.
+
+    >>> quantile_of({"objective": "quantile", "alpha": 0.8})
+    0.8
+    """
+    return float(params.get("alpha", 0.9)) if params.get("objective") == "quantile" else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One set of parameters that was tried: `loss` is the lowest on the validation rows, after `rounds` rounds.

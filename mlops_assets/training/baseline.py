@@ -1,7 +1,7 @@
 """The simple model that every challenger must beat: linear in standardised numbers and one-hot categories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,13 @@ class Baseline:
 
 
 def fit_baseline(
-    X: Array, y: npt.ArrayLike, *, task: Task, categorical: Sequence[int] = (), classes: int = 0
+    X: Array,
+    y: npt.ArrayLike,
+    *,
+    task: Task,
+    categorical: Sequence[int] = (),
+    classes: int = 0,
+    quantile: float | None = None,
 ) -> Baseline:
     """Fit the simple model on training rows; the same rows always give the same one.
 
@@ -113,6 +119,8 @@ def fit_baseline(
         task: `binary` and `multiclass` fit a logistic regression, `regression` a ridge.
         categorical: Positions of the columns that hold level codes.
         classes: How many classes there are, where rows may hold fewer; by default as many as the labels name.
+        quantile: What a regression forecasts instead of the mean: the ridge, moved so that this share of the labels
+            learnt from lies at or below it.
 
     Raises:
         TrainingError: There are no rows, or only one class.
@@ -139,7 +147,10 @@ def fit_baseline(
         weights, intercept = _of_all_classes(weights, intercept, model.classes_.astype(np.intp), classes)
     else:
         weights = weights.ravel()
-    return Baseline(task=task, design=design, weights=weights, intercept=intercept)
+    found = Baseline(task=task, design=design, weights=weights, intercept=intercept)
+    if quantile is None:
+        return found
+    return replace(found, intercept=intercept + np.quantile(labels - found.score(X), quantile))
 
 
 def _of_all_classes(weights: Array, intercept: Array, seen: npt.NDArray[np.intp], classes: int) -> tuple[Array, Array]:

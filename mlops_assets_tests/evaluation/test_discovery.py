@@ -100,6 +100,24 @@ def test_a_corner_where_answers_of_classes_are_too_sure_is_found():
     assert all(each.p_value < 0.05 and each.low > 0 for each in worst.values())
 
 
+def test_a_corner_where_a_quantile_holds_too_seldom_is_found():
+    """Numbers spread wider at one origin in the evening, where nine in ten should lie below the forecast and do not."""
+    _, _, columns, day = world(5)
+    spoilt = (columns["origin"].codes == 1) & (columns["hour"].codes == len(columns["hour"].names) - 1)
+    generator = np.random.default_rng(6)
+    y = generator.exponential(size=N) * np.where(spoilt, 3, 1)
+    forecast = np.full(N, np.log(10))
+
+    found = {each.measure: each for each in search(y, forecast, columns, day, task="regression", quantile=0.9)[::-1]}
+
+    assert set(found) == {"coverage_gap", "pinball"}
+    for each in found.values():
+        assert each.name == f"origin=B, hour={columns['hour'].names[-1]}"
+        assert each.p_value < 0.05
+    assert found["coverage_gap"].value == pytest.approx(np.mean(y[spoilt] <= forecast[spoilt]) - 0.9)
+    assert found["coverage_gap"].high < 0 < found["pinball"].low
+
+
 def test_where_nothing_is_wrong_with_classes_nothing_is_beyond_chance_too_often():
     """Of twenty sound worlds about one may show a slice by luck."""
     found = [

@@ -1,11 +1,13 @@
 """When a challenger passes, when it is refused, and what the report says about it."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from sklearn.metrics import mean_pinball_loss
 
 from mlops_assets.digests import sha256_json
 from mlops_assets.errors import DeclarationError, EvaluationError, UnknownNameError
@@ -370,9 +372,62 @@ def test_a_slice_column_that_is_not_there_gets_the_nearest_name(verdict, late):
         verdict(late.good, slice_columns=("carier",))
 
 
+@pytest.fixture
+def by_quantile(minutes, window):
+    """Judge forecasts of the 0.9 quantile by their pinball loss, beside a constant that forecasts it as well."""
+
+    def judged(challenger, champion=None):
+        return judge(
+            GatePolicy(primary_metric="pinball", non_inferiority_margin=0.2, **QUICK),
+            challenger=replace(version("regression"), params={"objective": "quantile", "alpha": 0.9}),
+            champion_sha256=None if champion is None else CHAMPION,
+            window=window,
+            y=minutes.y,
+            challenger_scores=challenger,
+            champion_scores=champion,
+            baseline_scores=np.full(len(minutes.y), np.quantile(minutes.y, 0.9)),
+        )
+
+    return judged
+
+
+def test_a_model_of_a_quantile_is_judged_by_its_pinball_loss(by_quantile, minutes):
+    """The one that lies above nine in ten wins over the one that is nearer to the truth."""
+    above = minutes.good + np.quantile(minutes.y - minutes.good, 0.9)
+
+    passed, refused = by_quantile(above, champion=minutes.good), by_quantile(minutes.good, champion=above)
+
+    of_above, of_near = (mean_pinball_loss(minutes.y, scores, alpha=0.9) for scores in (above, minutes.good))
+    assert passed.comparisons[0].difference == pytest.approx(of_near - of_above)
+    assert passed.comparisons[0].low > 0
+    assert not refusals(passed)
+    assert {m.name for m in passed.challenger_metrics} >= {"pinball", "coverage", "rmse"}
+    assert any("pinball" in reason for reason in refusals(refused))
+
+
+@pytest.mark.parametrize(
+    ("declared", "quantile", "why"),
+    [
+        ({"primary_metric": "pinball"}, None, "forecasts none"),
+        ({"primary_metric": "mae", "guards": {"pinball": 0.1}}, None, "forecasts none"),
+        ({"primary_metric": "rmse"}, 0.9, "Judge it by `pinball`"),
+        ({"primary_metric": "mae"}, 0.9, "Judge it by `pinball`"),
+        ({"primary_metric": "mae"}, 0.5, None),
+        ({"primary_metric": "pinball", "guards": {"mae": 0.1}}, 0.9, None),
+        ({"primary_metric": "mae"}, None, None),
+    ],
+)
+def test_a_quantile_and_what_judges_it_belong_together(declared, quantile, why):
+    """Only of the median is the distance a measure: by any other, the better forecast loses."""
+    policy = GatePolicy(non_inferiority_margin=0.2, **declared)
+
+    with pytest.raises(DeclarationError, match=why) if why else nullcontext():
+        policy.require_quantile(quantile)
+
+
 def test_a_policy_for_another_task_is_refused(minutes):
     """An AUC of minutes does not exist; the metrics that do are named."""
-    with pytest.raises(DeclarationError, match="Use one of mae, r2, rmse"):
+    with pytest.raises(DeclarationError, match="Use one of mae, pinball, r2, rmse"):
         GatePolicy().require_task("regression")
 
 
@@ -381,7 +436,8 @@ def test_a_policy_for_another_task_is_refused(minutes):
     [
         ({"primary_metric": "auk"}, "Did you mean 'auc'"),
         ({"maximum_slice_drop": 0.05}, "Name `slice_columns`"),
-        ({"primary_metric": "ece"}, "no model is judged by it"),
+        ({"primary_metric": "ece"}, "no model is judged by it.*auc, average_precision"),
+        ({"primary_metric": "bias"}, "Use one of mae, pinball, r2, rmse"),
         ({"primary_metric": "rmse"}, "`non_inferiority_margin` is missing"),
         ({"primary_metric": "value_per_1000"}, "`non_inferiority_margin` is missing"),
         ({"minimum_gian": 0.1}, "Extra inputs"),

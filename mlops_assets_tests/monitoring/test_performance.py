@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy.special import softmax
-from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import (
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    mean_pinball_loss,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from mlops_assets.errors import MonitoringError, UnknownNameError
 from mlops_assets.monitoring import PerformancePolicy, measure
@@ -25,7 +32,7 @@ def _predictions(size=4_000, skill=1.0, seed=0):
     return 1 / (1 + np.exp(-logit)), labels
 
 
-def _measure(scores, labels, *, expected=None, policy=POLICY, task="binary", clusters=None):
+def _measure(scores, labels, *, expected=None, policy=POLICY, task="binary", clusters=None, quantile=None):
     return measure(
         policy,
         task=task,
@@ -37,6 +44,7 @@ def _measure(scores, labels, *, expected=None, policy=POLICY, task="binary", clu
         start=START,
         end=END,
         clusters=clusters,
+        quantile=quantile,
     )
 
 
@@ -252,3 +260,19 @@ def test_a_window_that_lacks_a_class_is_not_judged():
     found = measure(PerformancePolicy(), task="multiclass", scores=scores, labels=np.arange(600) % 2 * 1.0, **given)
 
     assert (found.metrics, found.sufficient) == ((), False)
+
+
+def test_a_forecast_quantile_is_watched_by_its_pinball_loss():
+    """That of scikit-learn; of a model that forecasts none there is no such loss."""
+    chance = np.random.default_rng(5)
+    truth = chance.exponential(size=2_000)
+    scores = np.quantile(truth, 0.9) + chance.normal(0, 0.1, 2_000)
+
+    report = _measure(scores, truth, task="regression", quantile=0.9)
+
+    found = {metric.name: metric for metric in report.metrics}["pinball"]
+    assert found.value == pytest.approx(mean_pinball_loss(truth, scores, alpha=0.9))
+    assert found.low < found.value < found.high
+    assert POLICY.watched("regression", quantile=0.9) == "pinball"
+    assert POLICY.watched("regression") == "rmse"
+    assert "pinball" not in {metric.name for metric in _measure(scores, truth, task="regression").metrics}

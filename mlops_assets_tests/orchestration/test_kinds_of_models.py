@@ -24,12 +24,14 @@ CLASSES = ["kept", "back by post", "back by hand"]
 LABELS = {
     "binary": "def label(returned):\n    return returned.astype(float)\n",
     "multiclass": "def label(returned, order_id):\n    return returned * [1.0 + int(i[-1]) % 2 for i in order_id]\n",
-    "regression": "def label(returned):\n    return 10.0 * returned\n",
+    "regression": "def label(returned, order_id):\n    return 10.0 * returned + [int(i[-1]) / 10 for i in order_id]\n",
 }
+QUANTILE = {"num_iterations": 20, "min_data_in_leaf": 20, "objective": "quantile", "alpha": 0.8}
 KINDS = {
     "lightgbm of classes": ("lightgbm", "multiclass", {"num_iterations": 20, "min_data_in_leaf": 20}, True),
     "linear": ("sklearn", "binary", {"estimator": "LogisticRegression"}, True),
     "forest of classes": ("sklearn", "multiclass", {"estimator": "ExtraTreesClassifier", "n_estimators": 20}, False),
+    "quantile": ("lightgbm", "regression", QUANTILE, True),
     "boosted number": ("sklearn", "regression", {"max_iter": 20}, False),
     "network of classes": ("torch", "multiclass", {"epochs": 15}, False),
     "own bins of classes": ("own", "multiclass", {"rounds": 30}, True),
@@ -43,6 +45,7 @@ METRIC = {
     "multiclass": {"primary_metric": "macro_auc"},
     "regression": {"primary_metric": "mae", "non_inferiority_margin": 1.0},
 }
+BY_KIND = {"quantile": {"primary_metric": "pinball", "non_inferiority_margin": 0.2}}
 WEEK = days("2024-01-29", 4)
 
 
@@ -82,7 +85,13 @@ def folder_of(shop, root, kind):
         "classes": CLASSES if task == "multiclass" else [],
         "value": {"answers": ANSWERS, "unit": "EUR"} if task == "multiclass" else None,
         "training": {**base["training"], "trainer": trainer, "params": params, **CALIBRATED.get(kind, {})},
-        "gate": {**base["gate"], **METRIC[task], "minimum_per_class": 10, "behaviour": {"missing": 2}},
+        "gate": {
+            **base["gate"],
+            **METRIC[task],
+            **BY_KIND.get(kind, {}),
+            "minimum_per_class": 10,
+            "behaviour": {"missing": 2},
+        },
         "monitor": {**base["monitor"], "minimum_rows": 200, "performance": {"minimum_labelled_rows": 200}},
     }
     return ModelFolder(path, ModelDeclaration.model_validate({**base, **changed}))
@@ -138,7 +147,8 @@ def test_a_model_of_any_kind_is_trained_judged_served_and_watched(shop, tmp_path
     assert ("Single decisions are not explained" in page) is not explained
     assert performance.sufficient, performance
     assert not performance.degraded
-    assert performance.expected.name == METRIC[task]["primary_metric"] or task == "regression"
+    watched = "pinball" if kind == "quantile" else "rmse" if task == "regression" else METRIC[task]["primary_metric"]
+    assert performance.expected.name == watched
     told = explained_by_cli(shop, folder, answered[0]["request_id"])
     assert ("moved by" in told) is not explained
     assert bool({"raised by", "lowered by"} & set(told)) is explained

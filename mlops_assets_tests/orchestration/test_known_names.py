@@ -1,6 +1,8 @@
 """A table, view or column that another declaration was to define is missed when the project is loaded, not at night."""
 
 import itertools
+import re
+from contextlib import nullcontext
 
 import pytest
 from dagster.components.core.component_tree import ComponentTreeException
@@ -154,3 +156,28 @@ def test_a_mistake_in_model_py_is_told_before_the_first_training(tmp_path, monke
     meant = refused.value if isinstance(refused.value, DeclarationError) else refused.value.__cause__
     assert isinstance(meant, DeclarationError)
     assert told in str(meant)
+
+
+QUANTILE = {
+    "mean": ({"num_leaves": 7}, "rmse", None),
+    "quantile": ({"objective": "quantile", "alpha": 0.8}, "pinball", None),
+    "quantile of none": ({"num_leaves": 7}, "pinball", "primary_metric: The gate judges by `pinball`"),
+    "distance of a quantile": (
+        {"objective": "quantile"},
+        "rmse",
+        "primary_metric: The model forecasts the quantile 0.9",
+    ),
+}
+
+
+@pytest.mark.parametrize(("params", "metric", "told"), QUANTILE.values(), ids=QUANTILE)
+def test_a_gate_that_asks_for_another_number_than_is_forecast_is_told(tmp_path, monkeypatch, params, metric, told):
+    """Parameters may stand in model.py, so it is known only when both files are."""
+    declared = MODEL_YAML.replace("task: binary", "task: regression")
+    declared = declared.replace("gate: {", f"gate: {{primary_metric: {metric}, non_inferiority_margin: 1, ")
+    model = f"PARAMS = {params}\n\n\n" + MODEL_PY[MODEL_PY.index("def label") :]
+    with pytest.raises(ComponentTreeException) if told else nullcontext() as refused:
+        load(tmp_path, monkeypatch, MODEL_YAML, declared, model=model)
+
+    if told:
+        assert re.search(rf"^defs\.yaml:\d+: gate\.{re.escape(told)}", str(refused.value.__cause__))

@@ -97,3 +97,15 @@ def test_a_class_that_no_row_was_of_keeps_its_place(seen):
     assert np.allclose(scores.sum(axis=1), 1)
     assert (scores[:, [place for place in range(4) if place not in seen]] == 0).all()
     assert np.mean(scores.argmax(axis=1) == y) > 0.95
+
+
+def test_a_baseline_of_a_quantile_lies_above_that_share_of_what_it_learnt_from():
+    """As a mean it would lie above half of them, and any model of the quantile would beat it."""
+    chance = np.random.default_rng(3)
+    X = chance.normal(size=(2_000, 2))
+    y = X @ [2.0, -1.0] + chance.exponential(size=2_000)
+
+    high, mean = (fit_baseline(X, y, task="regression", quantile=quantile).score(X) for quantile in (0.9, None))
+
+    assert np.mean(y <= high) == pytest.approx(0.9, abs=1e-3)
+    assert np.ptp(high - mean) == pytest.approx(0, abs=1e-9)

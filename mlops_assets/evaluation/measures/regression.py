@@ -8,7 +8,7 @@ import numpy as np
 from mlops_assets import statistics
 from mlops_assets.evaluation.measures.measure import Measure, mean, mean_gain, needed, plain, resampled, resampled_gain
 from mlops_assets.evaluation.measures.terms import Terms
-from mlops_assets.statistics import Array
+from mlops_assets.statistics import Array, Difference
 from mlops_assets.statistics.resampling import Statistic, Units
 
 
@@ -41,6 +41,10 @@ def _pinball_losses(y: Array, score: Array, terms: Terms) -> Array:
     return statistics.pinball_losses(y, score, quantile=needed(terms.quantile))
 
 
+def _pinball_gain(y: Array, first: Array, second: Array, terms: Terms) -> Difference:
+    return mean_gain(lambda y, score: _pinball_losses(y, score, terms))(y, first, second, terms)
+
+
 REGRESSION: Final[Mapping[str, Measure]] = {
     "rmse": Measure(
         task="regression",
@@ -70,6 +74,7 @@ REGRESSION: Final[Mapping[str, Measure]] = {
         interval=lambda y, score, terms: statistics.mean_interval(
             _pinball_losses(y, score, terms), confidence=terms.confidence, clusters=terms.clusters
         ),
+        gain=_pinball_gain,
         higher_is_better=False,
         needs="quantile",
     ),

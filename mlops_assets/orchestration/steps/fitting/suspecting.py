@@ -10,7 +10,7 @@ from mlops_assets.orchestration.model_declaration import ModelFolder
 from mlops_assets.orchestration.steps.datasets.piecewise import sparing
 from mlops_assets.orchestration.steps.datasets.training_sets import LABEL, days_of, spread_over
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
-from mlops_assets.records import ModelVersion, TrainingSet
+from mlops_assets.records import ModelVersion, TrainingSet, quantile_of
 from mlops_assets.stores.home import Home
 
 Array = npt.NDArray[np.float64]
@@ -74,5 +74,5 @@ def handed_out_anew(
         found_on=days[some].astype(np.int64) % 2 == 0,
         task=declared.task,
         metric=declared.gate.primary_metric,
-        terms=declared.gate.terms(declared.value, classes=declared.classes),
+        terms=declared.gate.terms(declared.value, classes=declared.classes, quantile=quantile_of(folder.policy.params)),
     )

@@ -30,7 +30,7 @@ from mlops_assets.orchestration.steps.datasets.training_sets import (
 from mlops_assets.orchestration.steps.datasets.vectorizing import Look
 from mlops_assets.orchestration.steps.fitting.bundles import LoadedBundle
 from mlops_assets.orchestration.steps.fitting.suspecting import handed_out_anew, sent_again
-from mlops_assets.records import TrainingSet
+from mlops_assets.records import TrainingSet, quantile_of
 from mlops_assets.stores.home import Home
 from mlops_assets.training import fit_baseline, library_versions
 
@@ -46,7 +46,7 @@ class Yardstick:
     Args:
         baseline: How the simple model scores the held-out rows, shape (n,) or (n, k).
         champion: How the champion does; None where there is none.
-        constant: What a constant would answer: the mean of the labels learnt from, or the share of each class.
+        constant: What a constant would answer: mean or quantile of the labels learnt from, or the share of each class.
         rows: How many rows there are to learn from.
         labels: The lowest and the highest of their labels.
         suspicions: What the rows show that no score does, a sentence each.
@@ -69,6 +69,7 @@ def yardstick_of(
         "spec": training_set.spec,
         "features": features_source,
         "declaration": folder.declaration.model_dump(mode="json"),
+        "quantile": quantile_of(folder.policy.params),
         "champion": champion and champion.sha256,
         "looked_up": _looked_up(stores, training_set, champion),
         "libraries": library_versions(folder.trainer_needs),
@@ -84,7 +85,7 @@ def yardstick_of(
 def _made(
     folder: ModelFolder, stores: Home, training_set: TrainingSet, features_source: str, champion: LoadedBundle | None
 ) -> Yardstick:
-    declared = folder.declaration
+    declared, quantile = folder.declaration, quantile_of(folder.policy.params)
     vectorizer = Vectorizer(training_set.spec, FeatureModule.load(features_source, name=folder.name))
     looks = [Look(vectorizer, stores)]
     if champion is not None and champion.spec != training_set.spec:
@@ -100,6 +101,7 @@ def _made(
             task=declared.task,
             categorical=vectorizer.categorical,
             classes=len(declared.classes),
+            quantile=quantile,
         ).score(held.vectors[0])
     champion_scores = None
     if champion is not None:
@@ -110,7 +112,7 @@ def _made(
     return Yardstick(
         baseline=baseline,
         champion=champion_scores,
-        constant=_constant(declared, truth),
+        constant=_constant(declared, truth, quantile),
         rows=len(truth),
         labels=(float(truth.min()), float(truth.max())),
         suspicions=tuple(suspicions),
@@ -168,10 +170,10 @@ def _looked_up(stores: Home, training_set: TrainingSet, champion: LoadedBundle |
     return {view.name: stores.tables.version(f"features/{view.name}").sha256 for view in views}
 
 
-def _constant(declared: ModelDeclaration, truth: Array) -> float | Array:
-    """Give the mean of the labels, or how common each class is, shape (k,)."""
+def _constant(declared: ModelDeclaration, truth: Array, quantile: float | None) -> float | Array:
+    """Give the mean of the labels, or the quantile that is forecast, or how common each class is, shape (k,)."""
     if declared.task != "multiclass":
-        return float(truth.mean())
+        return float(truth.mean() if quantile is None else np.quantile(truth, quantile))
     shares: Array = np.bincount(truth.astype(np.intp)) / len(truth)
     return shares
 

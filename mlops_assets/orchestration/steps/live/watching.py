@@ -25,6 +25,7 @@ from mlops_assets.records import (
     Span,
     TableVersion,
     TrainingSet,
+    quantile_of,
 )
 from mlops_assets.stores.home import Home
 from mlops_assets.stores.predictions import LoggedPrediction, decode_prediction, read_predictions
@@ -139,27 +140,28 @@ def measure_performance(folder: ModelFolder, stores: Home, sealed: TableVersion,
     scores = most.scores if most else np.empty(0)
     labels = labels_of(folder, stores, most.rows["request_id"].to_pylist()) if most else np.empty(0)
     days = most.rows["at"].to_numpy().astype("datetime64[D]") if most else None
+    evaluations = ("evaluations", folder.name)
+    report = stores.records.find(evaluations, most.bundle_sha256, EvaluationReport) if most else None
     return measure(
         folder.declaration.monitor.performance,
         task=folder.declaration.task,
         scores=scores,
         labels=labels,
-        expected=promised(folder, stores, most.bundle_sha256) if most else None,
+        expected=_promised(folder, report) if report else None,
         model=folder.name,
         bundle_sha256=most.bundle_sha256 if most else "",
         start=span.start,
         end=span.end,
         clusters=days,
         capacity_share=(folder.declaration.value or BusinessValue()).capacity_share,
+        quantile=quantile_of(report.challenger.params if report else folder.policy.params),
     )
 
 
-def promised(folder: ModelFolder, stores: Home, bundle_sha256: str) -> Metric | None:
-    """Give the metric a window is held against, as measured on the hold-out of this bundle."""
-    report = stores.records.find(("evaluations", folder.name), bundle_sha256, EvaluationReport)
-    if report is None:
-        return None
-    wanted = folder.declaration.monitor.performance.watched(folder.declaration.task)
+def _promised(folder: ModelFolder, report: EvaluationReport) -> Metric | None:
+    """Give the metric a window is held against, as measured on the hold-out of its bundle."""
+    declared, quantile = folder.declaration, quantile_of(report.challenger.params)
+    wanted = declared.monitor.performance.watched(declared.task, quantile=quantile)
     return next((metric for metric in report.challenger_metrics if metric.name == wanted), None)
 
 
