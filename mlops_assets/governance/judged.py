@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mlops_assets.governance.words import MEASURES, plain, words_of
-from mlops_assets.records import Comparison, EvaluationReport, Metric, ModelVersion, Portrait, TrainingSet, Verdict
+from mlops_assets.records import (
+    Comparison,
+    EvaluationReport,
+    Metric,
+    ModelVersion,
+    Portrait,
+    TrainingSet,
+    Verdict,
+    quantile_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +98,8 @@ def headline(judged: Judged) -> str:
     if "multiclass_accuracy" in mine and "multiclass_accuracy" in others:
         right = _answers(judged, mine, others, found.get("multiclass_accuracy"))
         return f"{head}: {right}{_worth(judged, found.get('answers_per_1000'))}."
+    if "coverage" in mine and "pinball" in others:
+        return f"{head}: {_holding(judged, mine, others)}."
     if "mae" in mine and "mae" in others:
         return f"{head}: {_errors(judged, mine['mae'], others['mae'], found.get('mae'))}."
     name = judged.primary_metric
@@ -122,6 +133,17 @@ def _worth(judged: Judged, gain: Comparison | None) -> str:
         return ""
     more = "more" if gain.difference >= 0 else "less"
     return f", worth {judged.trade.unit} {plain(abs(gain.difference))} {more} per 1,000 {judged.things}{_chance(gain)}"
+
+
+def _holding(judged: Judged, mine: Mapping[str, Metric], others: Mapping[str, Metric]) -> str:
+    meant = quantile_of(judged.report.challenger.params)
+    share = mine["pinball"].value / others["pinball"].value - 1 if others["pinball"].value else 0.0
+    loss = "as much as" if abs(share) < 0.005 else f"{100 * abs(share):.0f} % {'less' if share < 0 else 'more'} than"
+    return (
+        f"of 100 {judged.things}, {100 * mine['coverage'].value:.0f} stay at or below their forecast"
+        f"{'' if meant is None else f' where {100 * meant:g} are meant to'}, "
+        f"and its misses cost {loss} those of {judged.other}"
+    )
 
 
 def _errors(judged: Judged, mine: Metric, other: Metric, gain: Comparison | None) -> str:

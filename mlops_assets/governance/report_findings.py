@@ -16,7 +16,7 @@ LOOKS: Final = {
     "overconfidence": "surer of its answers than they are right, by",
     "excess_log_loss": "surer of itself than it may be (log loss beyond what its probabilities announce)",
     "squared_error": "squared error",
-    "coverage_gap": "surer to hold than the quantile says, by",
+    "coverage_gap": "the truth stays at or below its forecast more often than it should, by",
     "pinball": "pinball loss",
     "loss_to_champion": "loses more than the version before, by",
 }

@@ -67,7 +67,7 @@ def _figures(judged: Judged) -> str:
     wanted = [*_FIGURES, judged.primary_metric]
     shown = {}
     for name in dict.fromkeys(name for name in wanted if name in mine):
-        if name in PER_1000 and judged.trade is None:
+        if (name in PER_1000 and judged.trade is None) or (name in _DISTANCES and "coverage" in mine):
             continue
         words = words_of(name)
         title, value = words.title, words.form(mine[name].value)
@@ -237,15 +237,16 @@ def _for_engineers(judged: Judged, drawn: Mapping[str, str]) -> str:
     )
 
 
+_DISTANCES: Final = ("mae", "rmse", "r2")  # by which no forecast of a quantile is judged
 _FIGURES: Final = (
     *PER_1000,
     "precision_at_capacity",
     "recall_at_capacity",
     "multiclass_accuracy",
     "top_label_ece",
-    "mae",
-    "rmse",
-    "r2",
+    "coverage",
+    "pinball",
+    *_DISTANCES,
 )
 
 

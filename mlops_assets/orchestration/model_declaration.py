@@ -191,9 +191,18 @@ class ModelFolder:
         """Refuse a gate that asks for another number than the one that is forecast.
 
         Raises:
-            DeclarationError: It does.
+            DeclarationError: It does, or a search would choose what is forecast.
         """
-        self.declaration.gate.require_quantile(quantile_of(self.policy.params))
+        policy = self.policy
+        quantile = quantile_of(policy.params)
+        for name, among in policy.tuning.search.items() if policy.tuning else ():
+            if any(quantile_of({**policy.params, name: value}) != quantile for value in among.ends):
+                raise DeclarationError(
+                    f"`tuning` searches for `{name}`, which says which quantile is forecast, and losses of different "
+                    "quantiles cannot be compared. Choose one, and search for the others.",
+                    parameter=name,
+                )
+        self.declaration.gate.require_quantile(quantile)
 
     def require_trainer(self) -> None:
         """Refuse a trainer of the model's own that is not there, is no trainer, or cannot obey what is declared.

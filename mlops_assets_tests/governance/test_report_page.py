@@ -360,3 +360,22 @@ def test_without_curves_there_is_still_a_page():
 
     assert_whole(render_report(bare))
     assert picture_files(bare) == {}
+
+
+def test_the_headline_of_a_quantile_says_how_often_it_holds():
+    """Not how far it is off, which is no measure of it; nor are such figures shown at the top."""
+    told = {"pinball": (1.8, 2.0), "coverage": (0.81, 0.7), "mae": (4.0, 3.0)}
+    mine, other = (
+        tuple(Metric(name=name, value=values[side], n=4000) for name, values in told.items()) for side in (0, 1)
+    )
+    challenger = replace(EVALUATION.challenger, task="regression", params={"objective": "quantile", "alpha": 0.8})
+
+    case = judged(gains=(), challenger=challenger, challenger_metrics=mine, champion_metrics=other)
+
+    assert headline(case) == (
+        "Version 3 may go live: of 100 flights, 81 stay at or below their forecast where 80 are meant to, "
+        "and its misses cost 10 % less than those of version 2."
+    )
+    top = render_report(case).partition("Will it be late?")[0]
+    assert "Pinball loss" in top
+    assert "Mean error" not in top

@@ -170,6 +170,18 @@ QUANTILE = {
 }
 
 
+def test_a_search_does_not_choose_which_quantile_is_forecast(tmp_path, monkeypatch):
+    """Losses of different quantiles cannot be compared, and the lowest is that of the easiest."""
+    declared = MODEL_YAML.replace("task: binary", "task: regression")
+    declared = declared.replace("gate: {", "gate: {primary_metric: pinball, non_inferiority_margin: 1, ")
+    search = "tuning: {trials: 2, validation_days: 3, search: {alpha: {low: 0.5, high: 0.9}}}"
+    declared = declared.replace("  training: {", f"  training: {{params: {{objective: quantile}}, {search}, ")
+    with pytest.raises(ComponentTreeException) as refused:
+        load(tmp_path, monkeypatch, MODEL_YAML, declared)
+
+    assert "`tuning` searches for `alpha`" in str(refused.value.__cause__)
+
+
 @pytest.mark.parametrize(("params", "metric", "told"), QUANTILE.values(), ids=QUANTILE)
 def test_a_gate_that_asks_for_another_number_than_is_forecast_is_told(tmp_path, monkeypatch, params, metric, told):
     """Parameters may stand in model.py, so it is known only when both files are."""
