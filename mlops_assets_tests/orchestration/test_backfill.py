@@ -1,8 +1,5 @@
 """Dagster's own backfill over a range of days, asked for where its page asks for it and run by its daemon."""
 
-import os
-import signal
-import subprocess
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,6 +9,7 @@ import pytest
 from deltalake import DeltaTable
 
 from mlops_assets.cli.ports import any_port
+from mlops_assets.cli.processes import Group, end, start, started_at
 from mlops_assets.orchestration.resources import set_replay_time
 from mlops_assets_tests._commands import environment
 from mlops_assets_tests._shop import FIRST_DAY, PACKAGE, days, orders
@@ -37,19 +35,16 @@ def dagster(new_shop, tmp_path):
     port, log, folder = any_port(), tmp_path / "dagster.log", tmp_path / "dagster"
     folder.mkdir()
     set_replay_time(new_shop.home, datetime(2024, 1, 1, tzinfo=UTC))  # nothing is due, so no schedule does the work
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            ["dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-m", f"{PACKAGE}.definitions"],
-            cwd=new_shop.project.root,
-            env=environment(
-                PYTHONPATH=":".join([str(new_shop.project.root), environment()["PYTHONPATH"]]),
-                MLOPS_HOME=str(new_shop.home.root),
-                DAGSTER_HOME=str(folder),
-            ),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # so that all of its processes can be ended together
-        )
+    server = start(
+        ["dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-m", f"{PACKAGE}.definitions"],
+        cwd=new_shop.project.root,
+        env=environment(
+            PYTHONPATH=":".join([str(new_shop.project.root), environment()["PYTHONPATH"]]),
+            MLOPS_HOME=str(new_shop.home.root),
+            DAGSTER_HOME=str(folder),
+        ),
+        log=log,
+    )
 
     def ask(query, variables):
         for _ in range(600):
@@ -65,8 +60,8 @@ def dagster(new_shop, tmp_path):
         raise AssertionError(log.read_text()[-3000:])
 
     yield ask
-    os.killpg(server.pid, signal.SIGTERM)
-    server.wait(60)
+    # With force at last: a code server that misses its client's end waits for a heartbeat for 45 s.
+    end([Group(server.pid, started_at(server.pid))], grace_s=20, reap=server.poll)
 
 
 @pytest.mark.slow
