@@ -276,6 +276,8 @@ def main() -> None:
         given = {name: Path(value) if isinstance(value, str) else value for name, value in arguments.given.items()}
         print(json.dumps(partial(ours if arguments.work == "ours" else bare, **given)()))
         return
+    if arguments.home and not (arguments.home / "tables/features").is_dir():
+        parser.error(f"{arguments.home} holds no features to learn from. Name another home, or none to bring them in.")
     source = arguments.home or bring_in(arguments.until)
     with tempfile.TemporaryDirectory(prefix="bench-training-") as folder:
         home, arrays = Path(folder, "home"), Path(folder, "arrays.npz")
